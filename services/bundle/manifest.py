@@ -9,8 +9,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA = "rookery.bundle/1"
-
 Task = Literal["single-label", "multi-label"]
 Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 
@@ -71,7 +69,7 @@ class Dataset(_Strict):
 
 
 class Histogram(_Strict):
-    """Counts of one feature of the validation split between fixed edges; counts has one value less than edges."""
+    """Counts of one feature of the validation split between fixed edges: one count less than edges."""
 
     edges: list[float]
     counts: list[int]
@@ -96,7 +94,7 @@ class Export(_Strict):
 class BundleManifest(_Strict):
     """The content of `bundle.json`."""
 
-    schema_: Literal["rookery.bundle/1"] = Field(SCHEMA, alias="schema")  # type: ignore[assignment]
+    schema_: Literal["rookery.bundle/1"] = Field("rookery.bundle/1", alias="schema")
     application: str
     model_name: str = Field(description="the family, such as cnn or mel-resnet18")
     task: Task

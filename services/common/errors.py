@@ -1,7 +1,7 @@
 """Errors that a user can act on: what was wrong, the bad value, and what is allowed.
 
-Each class has a stable `code`, listed in docs/reference/errors.md and held against this module by a test, and the
-HTTP status that the services answer with.
+Each class has a stable `code`, listed in docs/reference/errors.md and held against this module by a test, and
+the HTTP status that the services answer with.
 """
 
 from __future__ import annotations
