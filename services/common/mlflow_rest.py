@@ -1,0 +1,307 @@
+"""The few calls of MLflow's REST API that Rookery makes, with bounded retries.
+
+Importing the MLflow client costs 1.6 s; a workflow step that only asks for a run's state should not pay it.
+Source: MLflow REST API reference, version 2.0 of the API.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from services.common.errors import NotFound, RookeryError, Unavailable
+
+_API = "/api/2.0/mlflow"
+_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+_TERMINAL = frozenset({"FINISHED", "FAILED", "KILLED"})
+_RETRIED = frozenset({429, 500, 502, 503, 504})
+
+
+class MlflowError(RookeryError):
+    """MLflow refused a call; its own message is kept."""
+
+    code = "mlflow"
+    status = 502
+
+
+class MlflowClient:
+    """A client for one tracking server.
+
+    Args:
+        url: address of the tracking server, such as `http://127.0.0.1:8000`.
+        patience_seconds: how long calls that meet no answer or a 5xx are repeated before `Unavailable`.
+        timeout_seconds: bound of one call.
+    """
+
+    def __init__(self, url: str, *, patience_seconds: float = 30.0, timeout_seconds: float = 20.0) -> None:
+        self.url = url.rstrip("/")
+        self._patience = patience_seconds
+        self._http = httpx.Client(base_url=self.url, timeout=timeout_seconds)
+
+    def __enter__(self) -> MlflowClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    # Experiments and runs
+
+    def experiment_id(self, name: str) -> str:
+        """The id of an experiment, made when there is none."""
+        found = self._get("/experiments/get-by-name", {"experiment_name": name}, missing_ok=True)
+        if found is not None:
+            return str(found["experiment"]["experiment_id"])
+        try:
+            return str(self._post("/experiments/create", {"name": name})["experiment_id"])
+        except MlflowError:
+            # Somebody made it between the two calls.
+            again = self._get("/experiments/get-by-name", {"experiment_name": name})
+            assert again is not None
+            return str(again["experiment"]["experiment_id"])
+
+    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
+        """Start a run; returns its id."""
+        body = {
+            "experiment_id": experiment_id,
+            "run_name": name,
+            "start_time": _now_ms(),
+            "tags": _pairs(tags),
+        }
+        return str(self._post("/runs/create", body)["run"]["info"]["run_id"])
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        """The run as MLflow describes it: `info`, `data` with params, tags and metrics as lists.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        found = self._get("/runs/get", {"run_id": run_id}, missing_ok=True)
+        if found is None:
+            raise NotFound("MLflow has no such run", value=run_id)
+        return dict(found["run"])
+
+    def search_runs(
+        self, experiment_ids: list[str], condition: str, limit: int = 100
+    ) -> list[dict[str, Any]]:
+        """Runs that fit a condition in MLflow's search language, newest first."""
+        body = {"experiment_ids": experiment_ids, "filter": condition, "max_results": limit}
+        return list(self._post("/runs/search", body).get("runs", []))
+
+    def end_run(self, run_id: str, status: str) -> None:
+        """End a run as FINISHED, FAILED or KILLED."""
+        self._post("/runs/update", {"run_id": run_id, "status": status, "end_time": _now_ms()})
+
+    def log(
+        self,
+        run_id: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        tags: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        step: int = 0,
+    ) -> None:
+        """Log parameters, tags and metrics in one call; values of parameters are made text."""
+        now = _now_ms()
+        body = {
+            "run_id": run_id,
+            "params": _pairs({key: str(value) for key, value in (params or {}).items()}),
+            "tags": _pairs(tags or {}),
+            "metrics": [
+                {"key": key, "value": value, "timestamp": now, "step": step}
+                for key, value in (metrics or {}).items()
+            ],
+        }
+        self._post("/runs/log-batch", body)
+
+    # Artifacts
+
+    def upload(self, run: Mapping[str, Any], path: str, data: bytes) -> None:
+        """Put one artifact; `run` is what `run()` gave, `path` is relative to the run's artifacts."""
+        self._send("PUT", f"{_ARTIFACTS}/{_artifact_path(run, path)}", content=data)
+
+    def download(self, run: Mapping[str, Any], path: str, *, max_bytes: int) -> bytes:
+        """Get one artifact.
+
+        Raises:
+            NotFound: the run has no such artifact.
+            MlflowError: it is larger than `max_bytes`.
+        """
+        answer = self._send("GET", f"{_ARTIFACTS}/{_artifact_path(run, path)}", missing_ok=True)
+        if answer is None:
+            raise NotFound("the run has no such artifact", value=path)
+        if len(answer.content) > max_bytes:
+            raise MlflowError(
+                "the artifact is too large", value=len(answer.content), allowed=f"{max_bytes} bytes"
+            )
+        return answer.content
+
+    # Registry
+
+    def ensure_registered_model(self, name: str) -> None:
+        """Make the registered model when there is none."""
+        if self._get("/registered-models/get", {"name": name}, missing_ok=True) is None:
+            try:
+                self._post("/registered-models/create", {"name": name})
+            except MlflowError:
+                self._get("/registered-models/get", {"name": name})
+
+    def create_version(self, name: str, source: str, run_id: str, tags: Mapping[str, str]) -> str:
+        """Register a version; returns its number as text."""
+        body = {"name": name, "source": source, "run_id": run_id, "tags": _pairs(tags)}
+        return str(self._post("/model-versions/create", body)["model_version"]["version"])
+
+    def version(self, name: str, version: str) -> dict[str, Any]:
+        """One version with its `tags` as a mapping.
+
+        Raises:
+            NotFound: there is no such version.
+        """
+        found = self._get("/model-versions/get", {"name": name, "version": version}, missing_ok=True)
+        if found is None:
+            raise NotFound(f"the registry has no such version of {name}", value=version)
+        return _version(found["model_version"])
+
+    def versions(self, name: str, limit: int = 200) -> list[dict[str, Any]]:
+        """All versions of a model, newest first."""
+        escaped = name.replace("'", "\\'")
+        query = {"filter": f"name='{escaped}'", "max_results": str(limit)}
+        found = self._get("/model-versions/search", query) or {}
+        versions = [_version(item) for item in found.get("model_versions", [])]
+        return sorted(versions, key=lambda item: -int(item["version"]))
+
+    def version_by_alias(self, name: str, alias: str) -> dict[str, Any] | None:
+        """The version an alias points to, or nothing."""
+        found = self._get("/registered-models/alias", {"name": name, "alias": alias}, missing_ok=True)
+        return None if found is None else _version(found["model_version"])
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        """Point an alias to a version."""
+        self._post("/registered-models/alias", {"name": name, "alias": alias, "version": version})
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Remove an alias; it is no error when there is none."""
+        self._send(
+            "DELETE",
+            f"{_API}/registered-models/alias",
+            params={"name": name, "alias": alias},
+            missing_ok=True,
+        )
+
+    def set_version_tag(self, name: str, version: str, key: str, value: str) -> None:
+        """Set one tag of a version."""
+        body = {"name": name, "version": version, "key": key, "value": value}
+        self._post("/model-versions/set-tag", body)
+
+    # Transport
+
+    def healthy(self) -> bool:
+        """Whether the server answers at all, asked once."""
+        try:
+            return self._http.get("/health").status_code == httpx.codes.OK
+        except httpx.TransportError:
+            return False
+
+    def _get(self, path: str, query: Mapping[str, str], *, missing_ok: bool = False) -> dict[str, Any] | None:
+        answer = self._send("GET", _API + path, params=dict(query), missing_ok=missing_ok)
+        return None if answer is None else dict(answer.json())
+
+    def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        answer = self._send("POST", _API + path, json=dict(body))
+        assert answer is not None
+        return dict(answer.json())
+
+    def _send(
+        self, method: str, path: str, *, missing_ok: bool = False, **request: Any
+    ) -> httpx.Response | None:
+        last: object = None
+        for pause in _pauses(self._patience):
+            try:
+                answer = self._http.request(method, path, **request)
+            except httpx.TransportError as error:
+                last = error
+            else:
+                if answer.is_success:
+                    return answer
+                if missing_ok and _is_missing(answer):
+                    return None
+                if answer.status_code not in _RETRIED:
+                    raise MlflowError(f"MLflow answered {answer.status_code}: {_message(answer)}", value=path)
+                last = f"{answer.status_code}: {_message(answer)}"
+            time.sleep(pause)
+        raise Unavailable(f"MLflow at {self.url} did not answer for {self._patience:.0f} s: {last}")
+
+
+def is_terminal(status: str) -> bool:
+    """Whether a run in this state will never change again."""
+    return status in _TERMINAL
+
+
+def tags_of(run: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of a run as a mapping."""
+    return {item["key"]: item["value"] for item in run.get("data", {}).get("tags", [])}
+
+
+def params_of(run: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters of a run as a mapping."""
+    return {item["key"]: item["value"] for item in run.get("data", {}).get("params", [])}
+
+
+def _pauses(patience: float) -> Iterator[float]:
+    """Pauses between tries: 0.2 s, doubled up to 3 s, until the patience is used up."""
+    deadline = time.monotonic() + patience
+    pause = 0.2
+    while True:
+        left = deadline - time.monotonic()
+        yield max(0.0, min(pause, left))
+        if time.monotonic() >= deadline:
+            return
+        pause = min(pause * 2, 3.0)
+
+
+def _artifact_path(run: Mapping[str, Any], path: str) -> str:
+    uri = str(run["info"]["artifact_uri"])
+    prefix = "mlflow-artifacts:/"
+    if not uri.startswith(prefix):
+        raise MlflowError(
+            "the run's artifacts are not served by MLflow; start it with --serve-artifacts", value=uri
+        )
+    root = uri.removeprefix(prefix).strip("/")
+    return quote(f"{root}/{path}", safe="/")
+
+
+def _is_missing(answer: httpx.Response) -> bool:
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return True
+    # An alias that does not exist is answered with 400 and this text.
+    return answer.status_code == httpx.codes.BAD_REQUEST and "not found" in answer.text.lower()
+
+
+def _message(answer: httpx.Response) -> str:
+    try:
+        return str(answer.json().get("message", answer.text))[:500]
+    except (ValueError, AttributeError):
+        return answer.text[:500]
+
+
+def _version(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **item,
+        "version": str(item["version"]),
+        "tags": {t["key"]: t["value"] for t in item.get("tags", [])},
+    }
+
+
+def _pairs(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in values.items()]
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
