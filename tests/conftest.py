@@ -1,0 +1,18 @@
+"""Fixtures that every kind of test may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.servers import Server, mlflow_server
+
+
+@pytest.fixture(scope="session")
+def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One real MLflow for the whole session; tests keep apart by experiment names."""
+    server = mlflow_server(tmp_path_factory.mktemp("mlflow"))
+    server.start()
+    yield server
+    server.stop()
