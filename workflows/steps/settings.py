@@ -1,0 +1,80 @@
+"""Where the steps find the platform: read from the environment, which the ConfigMap `rookery` fills.
+
+On the cluster the ConfigMap is a manifest; on one machine `rookery up` writes it for the local engine.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.common.errors import InvalidInput
+
+
+class StepSettings(BaseSettings):
+    """Settings of the workflow steps."""
+
+    model_config = SettingsConfigDict(env_prefix="ROOKERY_", frozen=True)
+
+    mlflow_url: str = Field(
+        "http://mlflow.rookery.svc:8000", description="MLflow, used when mlflow-ip is empty"
+    )
+    train_url: str = Field(
+        "http://train.rookery.svc:9090", description="train service, used when train-ip is empty"
+    )
+    evaluate_url: str = Field(
+        "http://evaluate.rookery.svc:8080", description="evaluate service, used when eval-ip is empty"
+    )
+    git_remote: str = Field(
+        "http://git.rookery.svc/rookery.git", description="the repository that the environments follow"
+    )
+    images: str = Field(
+        "registry.rookery.svc:5000", description="registry host, or oci:/path for an OCI image layout on disk"
+    )
+    serving_base: str = Field(
+        "/app", description="folder of the repository whose services/serve becomes the base of model images"
+    )
+    cache: Path = Field(Path("/tmp/rookery"), description="scratch folder of the steps; may be lost")  # noqa: S108
+    environment_url: str = Field(
+        "http://serve.{application}-{environment}.svc",
+        description="address of an environment's Service; {port} is replaced by the application's port",
+    )
+    notify_url: str = Field(
+        "", description="webhook that is told the result of each workflow; empty: nobody is told"
+    )
+    mlflow_patience_seconds: float = Field(
+        120.0, gt=0, le=3600, description="how long a step puts up with an MLflow that does not answer"
+    )
+    delivery_seconds: float = Field(
+        180.0, gt=0, le=3600, description="how long an environment may take to run a released digest"
+    )
+    max_bundle_bytes: int = Field(
+        1 << 30, gt=0, description="bound of each file of a bundle that a step downloads"
+    )
+
+
+def service_url(given: str, default: str, port: int) -> str:
+    """The address of a service from a template parameter such as `train-ip`.
+
+    Args:
+        given: an IP or host, `host:port`, or a whole http(s) URL; empty for the default.
+        default: URL that is used when nothing is given.
+        port: the service's usual port, for a bare host.
+
+    Raises:
+        InvalidInput: the text is none of these.
+    """
+    text = given.strip().rstrip("/")
+    if not text:
+        return default.rstrip("/")
+    if text.startswith(("http://", "https://")):
+        return text
+    host, _, given_port = text.partition(":")
+    allowed = "an IP or host name, host:port, or a URL that begins with http:// or https://"
+    if not host or not all(part.isalnum() or part in "-._" for part in host):
+        raise InvalidInput("that is no address of a service", value=given, allowed=allowed)
+    if given_port and not (given_port.isdigit() and 0 < int(given_port) < 65536):
+        raise InvalidInput("that is no port", value=given, allowed=allowed)
+    return f"http://{host}:{given_port or port}"

@@ -1,0 +1,109 @@
+"""Start a training and wait for its end. Two steps, so that a lost pod never trains twice."""
+
+import json
+import time
+from typing import Annotated, Any
+
+from hera.workflows import Parameter
+
+from services.common.errors import InvalidInput, Refused
+from services.common.mlflow_rest import MlflowClient, is_terminal, tags_of
+from workflows.steps.http import call
+from workflows.steps.outcome import say, workflow_step
+from workflows.steps.settings import StepSettings, service_url
+
+_POLL_SECONDS = 0.5
+_PATIENCE_SECONDS = 120.0
+_NOT_HYPERPARAMETERS = frozenset(
+    {"train-ip", "eval-ip", "mlflow-ip", "model-name", "data-source", "application"}
+)
+
+
+@workflow_step
+def start_training(
+    application: str,
+    model_name: Annotated[str, Parameter(name="model-name")],
+    data_source: Annotated[str, Parameter(name="data-source")],
+    train_ip: Annotated[str, Parameter(name="train-ip")],
+    parameters: Annotated[str, Parameter(name="parameters")],
+    workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
+) -> Annotated[str, Parameter(name="run-id")]:
+    """Ask the train service for a training; the workflow's uid is the idempotency key.
+
+    Args:
+        parameters: the workflow's parameters as Argo's JSON list of name and value; the hyperparameters among
+            them that are not empty are passed on under their names, with `-` as `_`.
+    """
+    settings = StepSettings()
+    url = service_url(train_ip, settings.train_url, 9090)
+    query = {
+        "application": application,
+        "model_name": model_name,
+        "data_source": data_source,
+        **hyperparameters(parameters),
+    }
+    answer = call(
+        "POST",
+        f"{url}/train",
+        params=query,
+        headers={"Idempotency-Key": workflow_uid},
+        patience_seconds=_PATIENCE_SECONDS,
+    )
+    run_id = str(answer.json()["run_id"])
+    say(f"training of {model_name} on {data_source} is run {run_id}")
+    return run_id
+
+
+@workflow_step
+def wait_for_training(
+    run_id: Annotated[str, Parameter(name="run-id")],
+    mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
+) -> Annotated[str, Parameter(name="state")]:
+    """Poll MLflow until the run is FINISHED; print each epoch as it ends.
+
+    Raises:
+        Refused: the run ended FAILED or KILLED; the reason that the training gave is kept.
+        Unavailable: MLflow did not answer for the time that the settings allow.
+    """
+    settings = StepSettings()
+    url = service_url(mlflow_ip, settings.mlflow_url, 8000)
+    seen = ""
+    with MlflowClient(url, patience_seconds=settings.mlflow_patience_seconds) as mlflow:
+        while True:
+            run = mlflow.run(run_id)
+            if (line := progress(run)) != seen:
+                say(line)
+                seen = line
+            state = str(run["info"]["status"])
+            if is_terminal(state):
+                break
+            time.sleep(_POLL_SECONDS)
+    if state != "FINISHED":
+        reason = tags_of(run).get("rookery.reason", "no reason was recorded; see the train service's log")
+        raise Refused(f"run {run_id} ended {state}: {reason}")
+    say(f"run {run_id} is FINISHED")
+    return state
+
+
+def hyperparameters(parameters: str) -> dict[str, str]:
+    """The hyperparameters among a workflow's parameters, under the names that the train service knows."""
+    try:
+        items: list[dict[str, Any]] = json.loads(parameters)
+        given = {str(item["name"]): str(item.get("value", "")) for item in items}
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidInput("the workflow's parameters are no JSON list", value=parameters) from error
+    return {
+        name.replace("-", "_"): value
+        for name, value in given.items()
+        if value != "" and name not in _NOT_HYPERPARAMETERS
+    }
+
+
+def progress(run: dict[str, Any]) -> str:
+    """The newest epoch and its metrics in one line."""
+    metrics = {item["key"]: item for item in run.get("data", {}).get("metrics", [])}
+    if not metrics:
+        return f"run {run['info']['run_id']} is {run['info']['status']}"
+    epoch = max(int(item.get("step", 0)) for item in metrics.values())
+    shown = ", ".join(f"{key} {float(item['value']):.4g}" for key, item in sorted(metrics.items())[:6])
+    return f"epoch {epoch}: {shown}"
