@@ -1,0 +1,68 @@
+"""From the name of a source to a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from services.common.errors import InvalidInput
+from services.data.dataset import Dataset
+from services.data.digits import load_digits_dataset
+from services.data.folders import load_folder
+from services.data.options import Options
+from services.data.store import ObjectStoreSettings
+from services.data.synthetic import load_synthetic_birds
+
+SOURCES = {
+    "digits": "1797 scans of handwritten digits (scikit-learn); option items",
+    "synthetic-birds": "generated recordings; options species, recordings, seconds, seed, overlap, shift, "
+    "sample_rate, format",
+    "/path/to/folder": "one folder per class, training/validation/evaluation, or the BirdCLEF layout",
+    "s3://bucket/prefix": "the same layouts in an object store",
+}
+_LONGEST = 1000
+
+
+def load_dataset(
+    source: str,
+    *,
+    store: ObjectStoreSettings | None = None,
+    roots: Sequence[Path] | None = None,
+    cache: Path,
+) -> Dataset:
+    """Find, check and split the data that a source names.
+
+    Args:
+        source: a key of SOURCES, an absolute path or s3://, each with `?name=value&…` if it has options.
+        store: the object store of s3:// sources.
+        roots: folders in which local data may lie; None allows any.
+        cache: folder for downloads, generated sounds and the checks of files seen before.
+
+    Raises:
+        InvalidInput: the source is unknown, has a wrong option or lies outside the roots.
+        DatasetError: what is there cannot be read as a dataset at all.
+    """
+    if not source or len(source) > _LONGEST or any(ord(char) < 32 for char in source):
+        raise InvalidInput("a source is one line of text", value=source, allowed=", ".join(SOURCES))
+    name, _, query = source.partition("?")
+    options = Options(query)
+    if name == "digits":
+        return load_digits_dataset(source, options)
+    if name == "synthetic-birds":
+        return load_synthetic_birds(source, options, cache)
+    if name.startswith("/"):
+        return load_folder(source, _within(Path(name), roots), options, cache)
+    raise InvalidInput("unknown data source", value=source, allowed=", ".join(SOURCES))
+
+
+def _within(path: Path, roots: Sequence[Path] | None) -> Path:
+    """The path without links, if it is a folder in one of the roots."""
+    real = path.resolve()
+    if roots is not None and not any(real.is_relative_to(root.resolve()) for root in roots):
+        allowed = "a folder in " + ", ".join(str(root) for root in roots) if roots else "no local folder"
+        raise InvalidInput(
+            "the data source lies outside the folders for data", value=str(path), allowed=allowed
+        )
+    if not real.is_dir():
+        raise InvalidInput("the data source is no folder", value=str(path))
+    return real
