@@ -1,0 +1,111 @@
+"""Follows the tip of the GitOps remote and brings every environment of this machine to it.
+
+It keeps nothing in memory that it needs: after its death the serving processes go on, and the next one takes over.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.common.errors import Conflict, RookeryError
+from workflows.local.desired import read_desired, read_tip
+from workflows.local.environments import Environment
+from workflows.local.settings import PlatformSettings, load_settings
+from workflows.local.sockets import Sockets
+
+_log = logging.getLogger(__name__)
+
+
+class Deployer:
+    """The loop over all environments."""
+
+    def __init__(self, settings: PlatformSettings) -> None:
+        self._settings = settings
+        self._environments: dict[tuple[str, str], Environment] = {}
+        self._ending = threading.Event()
+        self._seen: tuple[str, float] | None = None
+
+    def end(self) -> None:
+        """Ends the loop; the serving processes stay."""
+        self._ending.set()
+
+    def run(self) -> None:
+        """Follows the remote until told to end."""
+        while not self._ending.is_set():
+            try:
+                self._look()
+            except (RookeryError, OSError) as error:
+                _log.error("the GitOps remote cannot be read: %s", error)
+            self._ending.wait(self._settings.deploy_poll_seconds)
+        for environment in self._environments.values():
+            environment.end()
+        for environment in self._environments.values():
+            environment.join(self._settings.stop_seconds)
+
+    def _look(self) -> None:
+        now = (read_tip(self._settings.gitops), _modified(self._settings.deploy / "nudge"))
+        if now == self._seen:
+            return
+        desired = read_desired(self._settings.gitops, now[0])
+        for key in self._environments.keys() | desired.keys():
+            wish = desired.get(key)
+            environment = self._environments.get(key) or self._add(key)
+            if isinstance(wish, RookeryError):
+                environment.want(None, wish.message)
+            else:
+                environment.want(wish)
+        self._seen = now
+
+    def _add(self, key: tuple[str, str]) -> Environment:
+        folder = self._settings.deploy / key[0] / key[1]
+        folder.mkdir(parents=True, exist_ok=True)
+        environment = Environment(self._settings, folder, lambda: Sockets(self._settings.home))
+        self._environments[key] = environment
+        environment.start()
+        return environment
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+@contextmanager
+def _alone(settings: PlatformSettings) -> Iterator[None]:
+    settings.deploy.mkdir(parents=True, exist_ok=True)
+    with (settings.deploy / "lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict(f"another deployer follows {settings.gitops}") from error
+        yield
+
+
+def main() -> int:
+    """Runs the deployer of ROOKERY_HOME until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        settings = load_settings()
+        with _alone(settings):
+            deployer = Deployer(settings)
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: deployer.end())
+            (settings.deploy / "ready").touch()
+            deployer.run()
+    except RookeryError as error:
+        _log.error("%s", error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

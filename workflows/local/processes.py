@@ -1,0 +1,152 @@
+"""Processes that outlive the command that started them: safe pid files and bounded stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_STEP = 0.02
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process and the moment it started: both together are never reused by the kernel."""
+
+    pid: int
+    start_time: str
+
+    def alive(self) -> bool:
+        """Whether this very process still runs; a zombie does not."""
+        return start_time(self.pid) == self.start_time
+
+    def signal(self, number: signal.Signals, *, group: bool = False) -> None:
+        """Sends a signal to the process, or to its whole group, if it is still the same one."""
+        if not group and not self.alive():
+            return
+        with suppress(ProcessLookupError):
+            if group:
+                os.killpg(self.pid, number)
+            else:
+                os.kill(self.pid, number)
+
+
+def start_time(pid: int) -> str | None:
+    """The start time as the system counts it, or None when the process is gone or a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None if Path("/proc/self/stat").exists() else _start_time_by_ps(pid)
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _start_time_by_ps(pid: int) -> str | None:
+    done = subprocess.run(
+        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    state, _, started = done.stdout.strip().partition(" ")
+    return None if not state or state.startswith("Z") else " ".join(started.split())
+
+
+def spawn(
+    argv: Sequence[str],
+    *,
+    log: Path,
+    env: Mapping[str, str],
+    cwd: Path,
+    pass_fds: Iterable[int] = (),
+) -> tuple[Process, subprocess.Popen[bytes]]:
+    """Starts a command in a session of its own, its output appended to `log`, its input empty."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            env=dict(env),
+            pass_fds=tuple(pass_fds),
+            start_new_session=True,
+        )
+    return Process(child.pid, start_time(child.pid) or "gone"), child
+
+
+def stop(processes: Iterable[Process], seconds: float) -> list[Process]:
+    """SIGTERM to all, a bounded wait, then SIGKILL to the groups that are left.
+
+    Returns those that had to be killed. Children that a process left behind in its group are ended too.
+    """
+    running = [process for process in processes if process.alive()]
+    for process in running:
+        process.signal(signal.SIGTERM)
+    left = wait_gone(running, seconds)
+    for process in running:
+        if owns_group(process.pid):
+            process.signal(signal.SIGKILL, group=True)
+    wait_gone(left, seconds)
+    return left
+
+
+def owns_group(pid: int) -> bool:
+    """Whether a process group of this number is left over, so that its members were started by us."""
+    try:
+        os.killpg(pid, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return pid != os.getpgrp()
+
+
+def wait_gone(processes: Iterable[Process], seconds: float) -> list[Process]:
+    """Waits until all are gone, at most `seconds`; returns those that are not."""
+    deadline = time.monotonic() + seconds
+    left = list(processes)
+    while left and time.monotonic() < deadline:
+        _reap(left)
+        left = [process for process in left if process.alive()]
+        if left:
+            time.sleep(_STEP)
+    return left
+
+
+def _reap(processes: Iterable[Process]) -> None:
+    for process in processes:
+        with suppress(ChildProcessError):
+            os.waitpid(process.pid, os.WNOHANG)
+
+
+def write_pid_file(path: Path, process: Process, **facts: object) -> None:
+    """Writes pid, start time and facts (port, command) atomically."""
+    write_json(path, {**asdict(process), **facts})
+
+
+def read_pid_file(path: Path) -> tuple[Process, dict[str, object]] | None:
+    """The process that a pid file names, with the facts; None when there is no readable file."""
+    facts = read_json(path)
+    pid = facts.pop("pid", None)
+    if not isinstance(pid, int):
+        return None
+    return Process(pid, str(facts.pop("start_time", ""))), facts
+
+
+def write_json(path: Path, value: object) -> None:
+    """Replaces a JSON file in one step, so that a reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """A JSON object from a file; empty when it is missing or no object."""
+    try:
+        value = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,141 @@
+"""The settings of the platform on one machine: `ROOKERY_*` over `rookery.toml` over defaults."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from services.common.errors import InvalidInput
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SETTINGS_FILE = "rookery.toml"
+
+
+class PlatformSettings(BaseSettings):
+    """Where the platform keeps its state, which ports it uses and how long it waits."""
+
+    model_config = SettingsConfigDict(env_prefix="ROOKERY_", extra="forbid", frozen=True)
+
+    home: Path = Field(
+        default=REPOSITORY / ".rookery", description="Folder of all state; made by `rookery up`."
+    )
+    repository: Path = Field(
+        default=REPOSITORY, description="Checkout whose manifests and serving code are used."
+    )
+    mlflow_port: int = Field(default=8000, ge=0, le=65535, description="Port of MLflow; 0 takes a free one.")
+    train_port: int = Field(default=9090, ge=0, le=65535, description="Port of the train service, or 0.")
+    evaluate_port: int = Field(
+        default=8090, ge=0, le=65535, description="Port of the evaluate service, or 0."
+    )
+    serve_python: Path | None = Field(
+        default=None,
+        description="Interpreter of serving processes; else .venv-serve, else this one.",
+    )
+    start_seconds: float = Field(
+        default=90, gt=0, le=600, description="Longest wait for a service of the platform to become ready."
+    )
+    stop_seconds: float = Field(
+        default=15, gt=0, le=120, description="Time between SIGTERM and SIGKILL when a process is stopped."
+    )
+    deploy_poll_seconds: float = Field(
+        default=0.2, gt=0, le=60, description="How often the deployer reads the tip of the GitOps remote."
+    )
+    deploy_start_seconds: float = Field(
+        default=30, gt=0, le=600, description="Longest wait for a new serving process to become ready."
+    )
+    deploy_backoff_seconds: float = Field(
+        default=1,
+        gt=0,
+        le=60,
+        description="First pause after a serving process failed; doubles up to one minute.",
+    )
+    deploy_memory_mib: int = Field(
+        default=8192, ge=512, description="Address space that one serving process may use, in MiB."
+    )
+    deploy_open_files: int = Field(
+        default=4096, ge=256, description="Files and connections of one serving process."
+    )
+    notify_url: str = Field(default="", description="Webhook that the exit handler posts to; empty: none.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment wins over the values of the file, which `load_settings` passes as arguments."""
+        return env_settings, init_settings
+
+    @property
+    def gitops(self) -> Path:
+        """The bare repository that the deployer follows."""
+        return self.home / "gitops.git"
+
+    @property
+    def images(self) -> Path:
+        """The OCI image layout."""
+        return self.home / "images"
+
+    @property
+    def deploy(self) -> Path:
+        """One folder for each application and environment."""
+        return self.home / "deploy"
+
+    @property
+    def logs(self) -> Path:
+        """One log for each process."""
+        return self.home / "logs"
+
+    def interpreter(self) -> Path:
+        """The interpreter for serving processes: torch and MLflow need not be in it."""
+        if self.serve_python is not None:
+            return self.serve_python
+        beside = self.repository / ".venv-serve" / "bin" / "python"
+        return beside if beside.exists() else Path(sys.executable)
+
+
+def load_settings(home: Path | None = None) -> PlatformSettings:
+    """Reads the environment and `rookery.toml`; `home`, when given, wins over both.
+
+    Raises:
+        InvalidInput: a key that does not exist or a value out of its range, with the key named.
+    """
+    try:
+        located = PlatformSettings() if home is None else PlatformSettings.model_construct(home=home)
+        folder = (home or located.home).expanduser().absolute()
+        settings = PlatformSettings(**(_read_file(folder / SETTINGS_FILE) | {"home": folder}))
+    except ValidationError as error:
+        raise _explain(error) from error
+    return settings.model_copy(
+        update={"home": folder, "repository": settings.repository.expanduser().absolute()}
+    )
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        values = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is no TOML: {error}") from error
+    if "home" in values:
+        raise InvalidInput(f"{path} lies in the home folder, so it cannot set `home`", allowed="ROOKERY_HOME")
+    return values
+
+
+def _explain(error: ValidationError) -> InvalidInput:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(sorted(set(PlatformSettings.model_fields) - {"home"}))
+        return InvalidInput(f"unknown setting {name!r}", value=first["input"], allowed=known)
+    where = f"setting {name!r} (ROOKERY_{name.upper()} or {SETTINGS_FILE})"
+    return InvalidInput(f"{where}: {first['msg']}", value=first["input"])
