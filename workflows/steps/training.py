@@ -10,6 +10,7 @@ from services.common.errors import InvalidInput, Refused
 from services.common.mlflow_rest import MlflowClient, is_terminal, tags_of
 from workflows.steps.http import call
 from workflows.steps.outcome import say, workflow_step
+from workflows.steps.places import facts_of
 from workflows.steps.settings import StepSettings, service_url
 
 _POLL_SECONDS = 0.5
@@ -31,11 +32,15 @@ def start_training(
     """Ask the train service for a training; the workflow's uid is the idempotency key.
 
     Args:
+        model_name: family to train; empty for the application's own.
+        data_source: where the data are; empty for the application's own.
         parameters: the workflow's parameters as Argo's JSON list of name and value; the hyperparameters among
             them that are not empty are passed on under their names, with `-` as `_`.
     """
     settings = StepSettings()
     url = service_url(train_ip, settings.train_url, 9090)
+    facts = facts_of(settings, application)
+    model_name, data_source = model_name or facts.model_name, data_source or facts.data_source
     query = {
         "application": application,
         "model_name": model_name,

@@ -1,0 +1,34 @@
+# Every target only delegates; `make help` lists them.
+.DEFAULT_GOAL := help
+PYTEST := .venv/bin/pytest
+KEEP ?=
+
+.PHONY: help setup demo test lint bench lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: ## make the environments .venv and .venv-serve
+	@.ci/environment
+
+demo: setup ## bring a model from real data to production on this machine (KEEP=1 leaves it running)
+	@.venv/bin/rookery demo $(if $(KEEP),--keep)
+
+test: ## everything that is tested, with real processes; installs what the tests need
+	@.ci/environment --tests
+	@$(PYTEST) tests
+
+lint: setup ## ruff, mypy, rendered templates
+	@.venv/bin/ruff format --check services workflows tests
+	@.venv/bin/ruff check services workflows tests
+	@.venv/bin/mypy
+	@.venv/bin/rookery render --check
+
+bench: setup ## measure beside what a user would pick instead; prints tables
+	@.venv/bin/python -m tests.bench
+
+lock: setup ## pin every package again from pyproject.toml
+	@.ci/lock
+
+clean: ## remove the environments and the platform's state
+	rm -rf .venv .venv-serve .cache .rookery

@@ -1,0 +1,69 @@
+"""`promote-model`: the same image from one environment to the next, by one commit."""
+
+from __future__ import annotations
+
+from hera.workflows import Parameter, Step, Steps, Suspend, WorkflowTemplate
+
+from workflows import deliver_release
+from workflows.parameters import APPLICATION, MLFLOW_IP, MODEL_VERSION, REQUESTED_BY
+from workflows.steps import releasing
+from workflows.templating import (
+    WORKFLOW_IDENTITY,
+    add_conclusion,
+    output,
+    reference,
+    step,
+    whole,
+    workflow_template,
+)
+
+NAME = "promote-model"
+PARAMETERS = [
+    Parameter(name="source-environment", description="Where the version runs now: staging or canary."),
+    Parameter(name="target-environment", description="Where it shall run: canary or production."),
+    MODEL_VERSION,
+    APPLICATION,
+    Parameter(
+        name="approval",
+        value="none",
+        enum=["none", "required"],
+        description="required: wait before the commit until somebody approves, with `rookery approve`.",
+    ),
+    MLFLOW_IP,
+    REQUESTED_BY,
+]
+_PROMOTION = ("application", "source-environment", "target-environment", "model-version", "mlflow-ip")
+
+
+def promote_model() -> WorkflowTemplate:
+    """The WorkflowTemplate."""
+    template = workflow_template(
+        NAME,
+        PARAMETERS,
+        description="Promote the version that an environment runs to the next environment, and verify it there.",
+        deadline_seconds=7 * 24 * 3600,
+    )
+    with template:
+        check = step("check-promotion", releasing.check_promotion, deadline_seconds=300)
+        approve = Suspend(name="await-approval")
+        commit = step("commit-promotion", releasing.commit_promotion, deadline_seconds=600, retries=5)
+        with Steps(name="main"):
+            Step(name="check", template=check, arguments=whole(*_PROMOTION))
+            Step(name="approve", template=approve, when="{{workflow.parameters.approval}} == required")
+            Step(
+                name="commit",
+                template=commit,
+                arguments={**whole(*_PROMOTION, "requested-by"), **WORKFLOW_IDENTITY},
+            )
+            Step(
+                name="deliver",
+                template_ref=reference(deliver_release.NAME),
+                arguments={
+                    **whole("application", "mlflow-ip"),
+                    "environment": "{{workflow.parameters.target-environment}}",
+                    "commit": output("commit", "commit"),
+                    "on-failure": "withdraw",
+                },
+            )
+        add_conclusion(NAME)
+    return template

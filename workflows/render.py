@@ -1,0 +1,51 @@
+"""All templates and their YAML as it is committed in `workflows/rendered` and synced by Argo CD."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from hera.workflows import WorkflowTemplate
+
+from workflows.build_container_image import build_container_image
+from workflows.deliver_release import deliver_release
+from workflows.promote_model import promote_model
+from workflows.rollback_model import rollback_model
+from workflows.train_model import train_model
+
+RENDERED = Path(__file__).parent / "rendered"
+TEMPLATES: tuple[Callable[[], WorkflowTemplate], ...] = (
+    train_model,
+    build_container_image,
+    promote_model,
+    rollback_model,
+    deliver_release,
+)
+_HEADER = "# Rendered by `rookery render` from workflows/{module}.py; change that and render again.\n"
+
+
+def rendered() -> dict[str, str]:
+    """File name → YAML of every template."""
+    files = {}
+    for make in TEMPLATES:
+        template = make()
+        text = str(template.to_yaml())
+        files[f"{template.name}.yaml"] = _HEADER.format(module=make.__name__) + text
+    return files
+
+
+def write(folder: Path = RENDERED) -> list[Path]:
+    """Write every file whose content differs, remove what is rendered no more; returns what changed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = rendered()
+    changed = []
+    for name, text in files.items():
+        path = folder / name
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+            changed.append(path)
+    for path in folder.glob("*.yaml"):
+        if path.name not in files:
+            path.unlink()
+            changed.append(path)
+    return changed

@@ -1,0 +1,101 @@
+"""The exit handler: write down how a workflow ended and tell whoever asked to be told."""
+
+import json
+from typing import Annotated, Any
+
+import httpx
+from hera.workflows import Parameter
+
+from services.common.mlflow_rest import MlflowClient
+from workflows.steps.outcome import say, workflow_step
+from workflows.steps.settings import StepSettings
+
+_EXPERIMENT = "workflows"
+_MAX_VALUE = 5000
+_NOTIFY_TRIES = 3
+
+
+@workflow_step
+def conclude(
+    template: str,
+    workflow_name: Annotated[str, Parameter(name="workflow-name")],
+    workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
+    status: str,
+    failures: str,
+    parameters: str,
+) -> None:
+    """Record the workflow as a run of the MLflow experiment `workflows`, once, and call the webhook if one is set.
+
+    Args:
+        failures: Argo's JSON list of failed nodes, or empty.
+        parameters: the workflow's parameters as Argo's JSON list.
+    """
+    settings = StepSettings()
+    failed = failed_nodes(failures)
+    say(f"{template} {workflow_name} ended {status}" + "".join(f"; {line}" for line in failed))
+    with MlflowClient(settings.mlflow_url, patience_seconds=settings.mlflow_patience_seconds) as mlflow:
+        experiment = mlflow.experiment_id(_EXPERIMENT)
+        found = mlflow.search_runs([experiment], f"tags.`rookery.workflow_uid` = '{workflow_uid}'")
+        if found:
+            run_id = str(found[0]["info"]["run_id"])
+        else:
+            tags = {
+                "rookery.workflow_uid": workflow_uid,
+                "rookery.template": template,
+                "rookery.status": status,
+            }
+            run_id = mlflow.create_run(experiment, workflow_name, tags)
+        mlflow.log(
+            run_id,
+            params={key: value[:_MAX_VALUE] for key, value in given(parameters).items() if value},
+            tags={"rookery.failures": "; ".join(failed)[:_MAX_VALUE]},
+        )
+        mlflow.end_run(run_id, "FINISHED" if status == "Succeeded" else "FAILED")
+    if settings.notify_url:
+        notify(settings.notify_url, template, workflow_name, status, failed, given(parameters))
+
+
+def failed_nodes(failures: str) -> list[str]:
+    """One line for each failed node: its name and message."""
+    try:
+        nodes = json.loads(failures)
+    except ValueError:
+        return []
+    if isinstance(nodes, str):  # Argo gives the list as a JSON string inside JSON
+        return failed_nodes(nodes)
+    if not isinstance(nodes, list):
+        return []
+    return [
+        f"{node.get('displayName', '?')}: {node.get('message', '')}"
+        for node in nodes
+        if isinstance(node, dict)
+    ]
+
+
+def given(parameters: str) -> dict[str, str]:
+    """The workflow's parameters as a mapping."""
+    items: list[dict[str, Any]] = json.loads(parameters) if parameters else []
+    return {str(item["name"]): str(item.get("value", "")) for item in items}
+
+
+def notify(
+    url: str, template: str, workflow_name: str, status: str, failed: list[str], parameters: dict[str, str]
+) -> None:
+    """Post the result; a webhook that does not answer never changes it."""
+    body = {
+        "workflow": workflow_name,
+        "template": template,
+        "status": status,
+        "failures": failed,
+        "parameters": {key: value for key, value in parameters.items() if value},
+        "text": f"{template} {workflow_name}: {status}" + (f" ({'; '.join(failed)})" if failed else ""),
+    }
+    for _ in range(_NOTIFY_TRIES):
+        try:
+            answer = httpx.post(url, json=body, timeout=10.0)
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            say(f"the webhook did not answer: {error}")
+        else:
+            say(f"the webhook answered {answer.status_code}")
+            if answer.is_success:
+                return

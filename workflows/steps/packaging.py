@@ -1,0 +1,79 @@
+"""From a registered version to a container image."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+from hera.workflows import Parameter
+
+from services.bundle.reader import read_bundle
+from services.common.digest import short
+from services.common.errors import IntegrityError, InvalidInput
+from services.common.mlflow_rest import MlflowClient
+from workflows.release.image import ImageStore, ServingBase
+from workflows.steps.outcome import say, workflow_step
+from workflows.steps.settings import StepSettings, service_url
+
+BUNDLE_FILES = ("bundle.json", "model.onnx", "novelty.onnx", "golden.npz")
+
+
+@workflow_step
+def build_image(
+    application: str,
+    model_version: Annotated[str, Parameter(name="model-version")],
+    mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
+) -> Annotated[str, Parameter(name="image-digest")]:
+    """Download the version's bundle, check its digest against the registry's, and append it to the serving base.
+
+    Raises:
+        NotFound: the registry has no such version.
+        IntegrityError: the bundle is not the one that was registered.
+    """
+    settings = StepSettings()
+    url = service_url(mlflow_ip, settings.mlflow_url, 8000)
+    with MlflowClient(url, patience_seconds=settings.mlflow_patience_seconds) as mlflow:
+        version = mlflow.version(application, model_version)
+        promised = version["tags"].get("rookery.bundle_digest")
+        if promised is None:
+            raise IntegrityError("the version has no bundle digest in the registry", value=model_version)
+        folder = download_bundle(mlflow, str(version["run_id"]), promised, settings)
+    labels = {
+        "org.opencontainers.image.title": f"rookery/{application}",
+        "org.opencontainers.image.version": model_version,
+        "io.rookery.application": application,
+        "io.rookery.model-version": model_version,
+        "io.rookery.run-id": str(version["run_id"]),
+        "io.rookery.bundle-digest": promised,
+    }
+    digest = image_store(settings).build(
+        ServingBase.from_checkout(Path(settings.serving_base)), folder, labels
+    )
+    say(f"version {model_version} of {application} is image {short(digest)} with bundle {short(promised)}")
+    return digest
+
+
+def image_store(settings: StepSettings) -> ImageStore:
+    """The OCI image layout that the setting `images` names."""
+    if not settings.images.startswith("oci:"):
+        raise InvalidInput("this step writes an OCI image layout", value=settings.images, allowed="oci:/path")
+    return ImageStore(Path(settings.images.removeprefix("oci:")))
+
+
+def download_bundle(mlflow: MlflowClient, run_id: str, promised: str, settings: StepSettings) -> Path:
+    """A run's bundle in the cache, verified; what is there already and whole is not loaded again."""
+    folder = settings.cache / "bundles" / short(promised)
+    if folder.exists():
+        try:
+            return read_bundle(folder, expected_digest=promised).folder
+        except (IntegrityError, InvalidInput):
+            shutil.rmtree(folder)
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    run = mlflow.run(run_id)
+    for name in BUNDLE_FILES:
+        data = mlflow.download(run, f"bundle/{name}", max_bytes=settings.max_bundle_bytes)
+        (partial / name).write_bytes(data)
+    read_bundle(partial, expected_digest=promised)
+    partial.rename(folder)
+    return folder

@@ -1,0 +1,137 @@
+"""What every template has in common: image, environment, security, retries, deadlines, the exit handler.
+
+A step is a plain typed function of `workflows.steps`; the rendered container calls it by name inside the workflow
+image with Hera's runner, so no source code stands in YAML.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hera.workflows import Parameter, RunnerScriptConstructor, Script, Step, Steps, WorkflowTemplate
+from hera.workflows.models import (
+    Backoff,
+    Capabilities,
+    ConfigMapEnvSource,
+    EmptyDirVolumeSource,
+    EnvFromSource,
+    IntOrString,
+    ResourceRequirements,
+    RetryStrategy,
+    SeccompProfile,
+    SecurityContext,
+    TemplateRef,
+    Volume,
+    VolumeMount,
+)
+
+from workflows.steps import conclusion
+from workflows.steps.outcome import REFUSED_EXIT_CODE
+
+IMAGE = "rookery/workflow:0.1.0"
+CONFIG_MAP = "rookery"
+SERVICE_ACCOUNT = "rookery-workflow"
+_SCRATCH = "/tmp"  # noqa: S108 the pod's own volume
+
+
+def step(name: str, function: Callable[..., Any], *, deadline_seconds: int, retries: int = 3) -> Script:
+    """A template that runs one function of `workflows.steps`.
+
+    Args:
+        name: the template's name, as users see it in a run.
+        function: a function whose inputs and outputs are annotated with Hera parameters.
+        deadline_seconds: bound of one try.
+        retries: how often a try that failed, or whose pod was lost, is repeated. A refusal, which exits with
+            `REFUSED_EXIT_CODE`, is a result and never repeated.
+    """
+    return Script(
+        name=name,
+        source=function,
+        constructor=RunnerScriptConstructor(outputs_directory=f"{_SCRATCH}/hera-outputs"),
+        command=["python"],
+        image=IMAGE,
+        image_pull_policy="IfNotPresent",
+        env_from=[EnvFromSource(config_map_ref=ConfigMapEnvSource(name=CONFIG_MAP))],
+        active_deadline_seconds=deadline_seconds,
+        retry_strategy=RetryStrategy(
+            limit=IntOrString(root=retries),
+            retry_policy="Always",
+            expression=f"asInt(lastRetry.exitCode) != {REFUSED_EXIT_CODE}",
+            backoff=Backoff(duration="2", factor=IntOrString(root=2), max_duration="60"),
+        ),
+        resources=ResourceRequirements(
+            requests={"cpu": "50m", "memory": "128Mi"}, limits={"cpu": "1", "memory": "512Mi"}
+        ),
+        security_context=SecurityContext(
+            allow_privilege_escalation=False,
+            read_only_root_filesystem=True,
+            run_as_non_root=True,
+            run_as_user=10001,
+            capabilities=Capabilities(drop=["ALL"]),
+            seccomp_profile=SeccompProfile(type="RuntimeDefault"),
+        ),
+        volumes=[Volume(name="scratch", empty_dir=EmptyDirVolumeSource(size_limit="2Gi"))],
+        volume_mounts=[VolumeMount(name="scratch", mount_path=_SCRATCH)],
+    )
+
+
+def workflow_template(
+    name: str, parameters: list[Parameter], *, description: str, deadline_seconds: int
+) -> WorkflowTemplate:
+    """A WorkflowTemplate with entrypoint `main` and the exit handler that records and tells the result.
+
+    Open it with `with` and add the templates; every deadline is in seconds.
+    """
+    return WorkflowTemplate(
+        name=name,
+        entrypoint="main",
+        on_exit="conclude",
+        arguments=parameters,
+        annotations={"workflows.argoproj.io/title": name, "workflows.argoproj.io/description": description},
+        labels={"app.kubernetes.io/part-of": "rookery"},
+        service_account_name=SERVICE_ACCOUNT,
+        active_deadline_seconds=deadline_seconds,
+        parallelism=4,
+    )
+
+
+def add_conclusion(template_name: str) -> None:
+    """Add the exit handler to the WorkflowTemplate that is open."""
+    record = step("record-result", conclusion.conclude, deadline_seconds=120, retries=2)
+    with Steps(name="conclude"):
+        Step(
+            name="record-result",
+            template=record,
+            arguments={
+                "template": template_name,
+                "workflow-name": "{{workflow.name}}",
+                "workflow-uid": "{{workflow.uid}}",
+                "status": "{{workflow.status}}",
+                "failures": "{{workflow.failures}}",
+                "parameters": "{{workflow.parameters.json}}",
+            },
+        )
+
+
+def own(*names: str) -> dict[str, str]:
+    """Arguments that pass on the parameters of the template they stand in, under the same names."""
+    return {name: f"{{{{inputs.parameters.{name}}}}}" for name in names}
+
+
+def whole(*names: str) -> dict[str, str]:
+    """Arguments that pass on the parameters of the workflow, under the same names."""
+    return {name: f"{{{{workflow.parameters.{name}}}}}" for name in names}
+
+
+def output(step_name: str, parameter: str) -> str:
+    """The reference to an output of an earlier step."""
+    return f"{{{{steps.{step_name}.outputs.parameters.{parameter}}}}}"
+
+
+def reference(workflow_template_name: str, template: str = "main") -> TemplateRef:
+    """A template of another WorkflowTemplate."""
+    return TemplateRef(name=workflow_template_name, template=template)
+
+
+WORKFLOW_IDENTITY = {"workflow-name": "{{workflow.name}}", "workflow-uid": "{{workflow.uid}}"}

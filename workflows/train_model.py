@@ -1,0 +1,107 @@
+"""`train-model`: from data to a verified model in staging."""
+
+from __future__ import annotations
+
+from hera.workflows import Parameter, Step, Steps, WorkflowTemplate
+
+from services.train.hyperparameters import Hyperparameters
+from workflows import build_container_image, deliver_release
+from workflows.parameters import APPLICATION, EVAL_IP, MLFLOW_IP, REQUESTED_BY, TRAIN_IP
+from workflows.steps import evaluation, releasing, training
+from workflows.templating import (
+    WORKFLOW_IDENTITY,
+    add_conclusion,
+    output,
+    reference,
+    step,
+    whole,
+    workflow_template,
+)
+
+NAME = "train-model"
+
+
+def parameters() -> list[Parameter]:
+    """Every parameter of the template: the addresses, the model, and each hyperparameter, empty for its default."""
+    return [
+        APPLICATION,
+        Parameter(
+            name="model-name", value="", description="Family to train, such as cnn. Empty: the application's."
+        ),
+        Parameter(
+            name="data-source",
+            value="",
+            description="digits, synthetic-birds, a folder, or s3://bucket/prefix. Empty: the application's.",
+        ),
+        TRAIN_IP,
+        EVAL_IP,
+        MLFLOW_IP,
+        REQUESTED_BY,
+        *hyperparameters(),
+    ]
+
+
+def hyperparameters() -> list[Parameter]:
+    """One parameter for each hyperparameter that the train service knows."""
+    found = []
+    for name, field in Hyperparameters.model_fields.items():
+        text = f"{field.description or ''} Empty: {field.default}."
+        found.append(Parameter(name=name.replace("_", "-"), value="", description=text))
+    return found
+
+
+def train_model() -> WorkflowTemplate:
+    """The WorkflowTemplate."""
+    template = workflow_template(
+        NAME,
+        parameters(),
+        description="Train, judge, register and pack a model, release it to staging and verify it there.",
+        deadline_seconds=7 * 24 * 3600,
+    )
+    with template:
+        start = step("start-training", training.start_training, deadline_seconds=300)
+        wait = step(
+            "wait-for-training", training.wait_for_training, deadline_seconds=6 * 24 * 3600, retries=20
+        )
+        evaluate = step("evaluate", evaluation.evaluate, deadline_seconds=6 * 3600, retries=10)
+        release = step("release-to-staging", releasing.release_to_staging, deadline_seconds=600, retries=5)
+        with Steps(name="main"):
+            Step(
+                name="start",
+                template=start,
+                arguments={
+                    **whole("application", "model-name", "data-source", "train-ip"),
+                    "parameters": "{{workflow.parameters.json}}",
+                    "workflow-uid": "{{workflow.uid}}",
+                },
+            )
+            run_id = output("start", "run-id")
+            Step(name="train", template=wait, arguments={"run-id": run_id, **whole("mlflow-ip")})
+            Step(name="evaluate", template=evaluate, arguments={"run-id": run_id, **whole("eval-ip")})
+            version = {
+                "model-version": output("evaluate", "new-model-version"),
+                **whole("application", "mlflow-ip"),
+            }
+            Step(name="build", template_ref=reference(build_container_image.NAME), arguments=version)
+            Step(
+                name="release",
+                template=release,
+                arguments={
+                    **version,
+                    "image-digest": output("build", "image-digest"),
+                    **whole("requested-by"),
+                    **WORKFLOW_IDENTITY,
+                },
+            )
+            Step(
+                name="deliver",
+                template_ref=reference(deliver_release.NAME),
+                arguments={
+                    **whole("application", "mlflow-ip"),
+                    "environment": "staging",
+                    "commit": output("release", "commit"),
+                    "on-failure": "withdraw",
+                },
+            )
+        add_conclusion(NAME)
+    return template
