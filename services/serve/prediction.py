@@ -68,7 +68,9 @@ def describe(manifest: BundleManifest, scores: Scores, prepared: Prepared) -> Pr
         probabilities, novelty = scores.probabilities[0], float(scores.novelty[0])
     labels = ranked(manifest.labels, probabilities)
     if not sound:
-        return Prediction(probabilities, novelty, novelty > threshold, threshold, labels, features=prepared.features)
+        return Prediction(
+            probabilities, novelty, novelty > threshold, threshold, labels, features=prepared.features
+        )
     timeline = _timeline(manifest, scores, prepared.starts, prepared.duration)
     return Prediction(
         probabilities,
@@ -83,7 +85,9 @@ def describe(manifest: BundleManifest, scores: Scores, prepared: Prepared) -> Pr
     )
 
 
-def ranked(names: list[str], probabilities: NDArray[np.float32], top: int | None = None) -> list[dict[str, Any]]:
+def ranked(
+    names: list[str], probabilities: NDArray[np.float32], top: int | None = None
+) -> list[dict[str, Any]]:
     """Labels with probabilities, likeliest first; of equal ones the earlier in the bundle's order first."""
     values = probabilities.tolist()
     pairs = sorted(zip(values, names, strict=True), key=_probability, reverse=True)[:top]

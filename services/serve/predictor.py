@@ -62,9 +62,11 @@ class Predictor:
         self.model_digest = digest_bytes(bundle.model)
         self.novelty_digest = digest_bytes(bundle.novelty)
         multi_label = self.manifest.task == "multi-label"
-        fused = fuse(bundle.model, bundle.novelty, multi_label=multi_label, temperature=self.manifest.temperature)
+        fused = fuse(
+            bundle.model, bundle.novelty, multi_label=multi_label, temperature=self.manifest.temperature
+        )
         self._session = _open(fused, threads)
-        self._check()
+        self.input_shape = self._check()
 
     def scores(self, tensor: Floats) -> Scores:
         """Scores of float32 [w, channels, height, width], run in batches of 16 so that memory stays bounded."""
@@ -86,7 +88,7 @@ class Predictor:
         answer: list[Floats] = self._session.run(None, {"input": tensor})
         return answer
 
-    def _check(self) -> None:
+    def _check(self) -> list[int]:
         shape = [1, *self._session.get_inputs()[0].shape[1:]]
         if not all(isinstance(size, int) for size in shape):
             raise InvalidInput(
@@ -100,6 +102,7 @@ class Predictor:
                 value={"probabilities": scores.probabilities.shape, "novelty": scores.novelty.shape},
                 allowed=f"probabilities (1, {classes}) and novelty (1,)",
             )
+        return shape
 
 
 def _open(model: bytes, threads: int) -> ort.InferenceSession:

@@ -1,0 +1,147 @@
+"""The serving application: `/predict` on bare ASGI, everything else on FastAPI, one document for both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+from services.common.errors import InvalidInput, RookeryError, Unavailable
+from services.serve.identity import identify
+from services.serve.models import UPLOAD, ErrorBody, PredictionBody, VersionBody
+from services.serve.pages import add_pages
+from services.serve.predict import Predict, Send
+from services.serve.predictor import Predictor
+from services.serve.settings import ServeSettings
+from services.serve.telemetry import Telemetry
+from services.serve.upload import Receive, Scope, Uploads
+from services.serve.work import Work
+
+if TYPE_CHECKING:
+    from services.bundle.reader import Bundle
+
+
+class ServeApp:
+    """The ASGI application of one bundle.
+
+    Attributes:
+        draining: set by the server on SIGTERM; `/readyz` answers 503 from then on.
+    """
+
+    def __init__(self, bundle: Bundle, settings: ServeSettings) -> None:
+        self.settings = settings
+        self.bundle = bundle
+        self.draining = False
+        predictor = Predictor(bundle, threads=settings.threads, limits=settings.limits())
+        self.identity = identify(bundle, settings, predictor.model_digest, predictor.novelty_digest)
+        self.work = Work(settings.worker_count(), settings.waiting)
+        self.uploads = Uploads(settings.max_bytes, settings.buffered_bytes)
+        self.telemetry = Telemetry(self.identity.as_dict())
+        self.telemetry.queued = lambda: self.work.queued
+        self.telemetry.busy = lambda: self.work.inside
+        self.predict = Predict(
+            predictor,
+            self.identity,
+            self.uploads,
+            self.work,
+            self.telemetry,
+            settings.inline_milliseconds / 1000,
+        )
+        self.web = create_web(self)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Predictions take the short way, all else goes through FastAPI."""
+        if scope["type"] == "http" and scope["path"] == "/predict" and scope["method"] == "POST":
+            await self.predict(scope, receive, send)
+        else:
+            await self.web(scope, receive, send)
+
+    def close(self) -> None:
+        """End the pool of threads."""
+        self.work.close()
+
+
+def create_app(bundle: Bundle, settings: ServeSettings) -> ServeApp:
+    """The application that serves `bundle`.
+
+    Raises:
+        InvalidInput: the models cannot be loaded or do not fit the manifest.
+        IntegrityError: the settings expect another bundle.
+    """
+    return ServeApp(bundle, settings)
+
+
+def create_web(app: ServeApp) -> FastAPI:
+    """The routes that are not hot."""
+    web = FastAPI(
+        title=f"Rookery: {app.identity.application}",
+        version=app.identity.model_version or "unreleased",
+        description="Recognises sounds and pictures; says which model did.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    web.add_exception_handler(RookeryError, _on_error)
+    web.add_exception_handler(RequestValidationError, _on_invalid)
+    _add_probes(web, app)
+    _add_facts(web, app)
+    add_pages(web, app)
+    return web
+
+
+def _add_probes(web: FastAPI, app: ServeApp) -> None:
+    @web.get("/healthz", tags=["operation"], summary="The process is alive")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @web.get("/readyz", tags=["operation"], summary="The models are loaded and requests are welcome")
+    async def readyz() -> JSONResponse:
+        if app.draining:
+            return JSONResponse({"status": "draining"}, 503)
+        return JSONResponse({"status": "ready"})
+
+    @web.get("/metrics", tags=["operation"], summary="Counters for Prometheus")
+    async def metrics() -> Response:
+        return Response(app.telemetry.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_facts(web: FastAPI, app: ServeApp) -> None:
+    manifest = app.bundle.manifest
+
+    @web.post(
+        "/predict",
+        tags=["recognition"],
+        summary="Recognise a sound or picture",
+        description="A raw body or the form field `file`: wav, ogg, flac, mp3, png, jpeg or npy, told apart by "
+        "content. `top` bounds the number of labels. Long sounds are answered as a timeline of windows, with "
+        "neighbouring windows of one label joined in `segments`.",
+        response_model=PredictionBody,
+        responses={code: {"model": ErrorBody} for code in (408, 413, 415, 422, 503)},
+        openapi_extra={"requestBody": UPLOAD},
+    )
+    async def predict(request: Request, top: int | None = None) -> Any:
+        raise AssertionError("answered by ServeApp before routing")
+
+    @web.get("/version", tags=["operation"], summary="What is in memory", response_model=VersionBody)
+    async def version() -> JSONResponse:
+        return JSONResponse(app.identity.as_dict())
+
+    @web.get("/labels", tags=["recognition"], summary="Everything that can be recognised")
+    async def labels() -> dict[str, Any]:
+        return {"task": manifest.task, "labels": manifest.labels, "threshold": manifest.threshold}
+
+
+async def _on_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RookeryError)
+    headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Unavailable) else None
+    return JSONResponse(error.as_dict(), error.status, headers)
+
+
+async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"][1:])
+    return await _on_error(
+        request, InvalidInput(f"parameter `{name}`: {first['msg']}", value=first.get("input"))
+    )

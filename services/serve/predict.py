@@ -1,0 +1,148 @@
+"""The route `/predict`, written straight on ASGI: for a small picture the framework would cost more than the model."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+import numpy as np
+import orjson
+
+from services.common.errors import InvalidInput, RookeryError, Unavailable
+from services.serve.identity import Identity
+from services.serve.prediction import Prediction
+from services.serve.predictor import Predictor
+from services.serve.telemetry import Telemetry
+from services.serve.upload import ClientGone, Receive, Scope, Uploads, linger
+from services.serve.work import Work
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+_log = logging.getLogger(__name__)
+_JSON: Headers = [(b"content-type", b"application/json")]
+_INLINE_BYTES = 16 << 10
+_INLINE_SIDE = 256
+_PNG = b"\x89PNG\r\n\x1a\n"
+_NPY = b"\x93NUMPY"
+
+
+class Predict:
+    """Answers predictions: upload, models, JSON, counters.
+
+    Small pictures run on the event loop when the models take less than `inline_seconds`, because a thread change
+    costs more than they do; everything else runs in the pool.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        identity: Identity,
+        uploads: Uploads,
+        work: Work,
+        telemetry: Telemetry,
+        inline_seconds: float,
+    ) -> None:
+        self.predictor = predictor
+        self.uploads = uploads
+        self.work = work
+        self.telemetry = telemetry
+        picture = predictor.manifest.preprocessing.kind == "image"
+        self.inline = picture and measure(predictor) < inline_seconds
+        self._names = {"version": identity.model_version, "bundle_digest": identity.bundle_digest}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, from its first byte to its answer."""
+        began = time.perf_counter()
+        try:
+            body = await self.uploads.read(scope, receive)
+            top = top_of(scope["query_string"]) if scope["query_string"] else None
+            if self.inline and is_small(body):
+                prediction = self.predictor.predict(body)
+            else:
+                prediction = await self.work.run(self.predictor.predict, body)
+            answer = self._answer(prediction, top)
+        except ClientGone:
+            late = "rookery.late" in scope
+            self.telemetry.refused(408 if late else 499, "too-slow" if late else "client-gone")
+            return
+        except RookeryError as error:
+            self.telemetry.refused(error.status, error.code)
+            await refuse(error, receive, send)
+            return
+        except Exception:
+            _log.exception("a prediction failed")
+            self.telemetry.refused(500, "internal")
+            await refuse(RookeryError("the prediction failed; the log says why"), receive, send)
+            return
+        best = prediction.labels[0]
+        self.telemetry.predicted(
+            best["label"], best["probability"], prediction.novel, time.perf_counter() - began
+        )
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [*_JSON, (b"content-length", b"%d" % len(answer))],
+            }
+        )
+        await send({"type": "http.response.body", "body": answer})
+
+    def _answer(self, prediction: Prediction, top: int | None) -> bytes:
+        body = prediction.as_dict()
+        if top is not None:
+            body["labels"] = body["labels"][:top]
+        body.update(self._names)
+        return orjson.dumps(body)
+
+
+async def refuse(error: RookeryError, receive: Receive, send: Send) -> None:
+    """Answer with the error and close the connection after what the client is still sending."""
+    answer = orjson.dumps(error.as_dict())
+    headers = [*_JSON, (b"content-length", b"%d" % len(answer)), (b"connection", b"close")]
+    if isinstance(error, Unavailable):
+        headers.append((b"retry-after", b"%d" % error.retry_after_seconds))
+    await send({"type": "http.response.start", "status": error.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer, "more_body": True})
+    await linger(receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+def is_small(body: bytes) -> bool:
+    """Whether decoding is surely quick: few bytes and, for PNG, few pixels by its header. Other formats never are."""
+    if len(body) > _INLINE_BYTES:
+        return False
+    if body.startswith(_PNG):
+        width, height = int.from_bytes(body[16:20]), int.from_bytes(body[20:24])
+        return width <= _INLINE_SIDE and height <= _INLINE_SIDE
+    return body.startswith(_NPY)
+
+
+def top_of(query: bytes) -> int | None:
+    """How many labels are wanted, from the query string.
+
+    Raises:
+        InvalidInput: `top` is no whole number from 1.
+    """
+    values = parse_qs(query.decode("latin-1")).get("top")
+    if values is None:
+        return None
+    if not values[-1].isdecimal() or not 1 <= int(values[-1][:9]) <= 100_000:
+        raise InvalidInput("`top` is not a number of labels", value=values[-1], allowed="1 to 100000")
+    return int(values[-1])
+
+
+def measure(predictor: Predictor, runs: int = 20) -> float:
+    """Seconds that the models take for one window: the median of some runs, which also warm them up."""
+    zeros = np.zeros(predictor.input_shape, dtype=np.float32)
+    seconds = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        predictor.scores(zeros)
+        seconds.append(time.perf_counter() - began)
+        if sum(seconds) > 0.5:
+            break
+    return sorted(seconds)[len(seconds) // 2]

@@ -1,0 +1,106 @@
+"""Counters of the serving process, cheap to write on the event loop, read by Prometheus at `/metrics`."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+_LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_CONFIDENCE = tuple(step / 10 for step in range(1, 11))
+
+
+class Histogram:
+    """Counts between fixed upper bounds, and the sum."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        """Count one value; above the last bound it counts as infinite."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Cumulative, as Prometheus wants them."""
+        total, rows = 0, []
+        for bound, count in zip([*map(str, self.bounds), "+Inf"], self.counts, strict=True):
+            total += count
+            rows.append((bound, float(total)))
+        return rows
+
+
+class Telemetry:
+    """What this process has answered since it started. Written from the event loop only."""
+
+    def __init__(self, info: dict[str, str]) -> None:
+        self.info = info
+        self.answers: dict[tuple[int, str], int] = {}
+        self.latency = Histogram(_LATENCY)
+        self.confidence = Histogram(_CONFIDENCE)
+        self.labels: dict[str, int] = {}
+        self.novel = 0
+        self.predictions = 0
+        self.queued: Callable[[], int] = lambda: 0
+        self.busy: Callable[[], int] = lambda: 0
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        for extra in (ProcessCollector, PlatformCollector, GCCollector):
+            extra(registry=self._registry)
+
+    def predicted(self, label: str, confidence: float, novel: bool, seconds: float) -> None:
+        """Count one answered prediction."""
+        self.predictions += 1
+        self.novel += novel
+        self.labels[label] = self.labels.get(label, 0) + 1
+        self.confidence.observe(confidence)
+        self.latency.observe(seconds)
+
+    def refused(self, status: int, code: str) -> None:
+        """Count one prediction that was not given."""
+        self.answers[(status, code)] = self.answers.get((status, code), 0) + 1
+
+    def text(self) -> bytes:
+        """The exposition format of Prometheus."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Called by the registry at a scrape."""
+        yield GaugeMetricFamily(
+            "rookery_serve_queue", "Predictions that wait for a thread", value=self.queued()
+        )
+        yield GaugeMetricFamily("rookery_serve_busy", "Predictions in threads or waiting", value=self.busy())
+        yield CounterMetricFamily("rookery_serve_novel", "Inputs unlike the training data", value=self.novel)
+
+        requests = CounterMetricFamily(
+            "rookery_serve_requests", "Answers of /predict by status and error", labels=["status", "code"]
+        )
+        requests.add_metric(["200", ""], self.predictions)
+        for (status, code), count in sorted(self.answers.items()):
+            requests.add_metric([str(status), code], count)
+        yield requests
+
+        labels = CounterMetricFamily("rookery_serve_label", "Answers by likeliest label", labels=["label"])
+        for label, count in sorted(self.labels.items()):
+            labels.add_metric([label], count)
+        yield labels
+
+        for name, text, histogram in (
+            ("rookery_serve_seconds", "From the request's first byte to the answer", self.latency),
+            ("rookery_serve_confidence", "Probability of the likeliest label", self.confidence),
+        ):
+            yield HistogramMetricFamily(name, text, buckets=histogram.buckets(), sum_value=histogram.sum)
+
+        info = GaugeMetricFamily("rookery_serve_info", "What is in memory", labels=list(self.info))
+        info.add_metric(list(self.info.values()), 1)
+        yield info
