@@ -47,7 +47,7 @@ def fuse(model: bytes, novelty: bytes, *, multi_label: bool, temperature: float)
     del graph.output[:]
     for name, dims in (("logits", ["N", None]), ("probabilities", ["N", None]), ("score", ["N"])):
         graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, dims))
-    return first.SerializeToString()
+    return bytes(first.SerializeToString())
 
 
 def _parse(data: bytes, name: str, output: str) -> onnx.ModelProto:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent / "page"
 _EXAMPLES = 8
+_SCAN_SIDE = 8
 _MEDIA_TYPES = {
     "wav": "audio/wav",
     "ogg": "audio/ogg",
@@ -68,24 +69,25 @@ def add_pages(web: FastAPI, app: ServeApp) -> None:
 def _facts(app: ServeApp) -> dict[str, Any]:
     manifest = app.bundle.manifest
     preprocessing = manifest.preprocessing
-    sound = isinstance(preprocessing, AudioPreprocessing)
-    scans = manifest.dataset.source.split("?")[0] == "digits"
-    settings = {
+    settings: dict[str, Any] = {
         "kind": preprocessing.kind,
         "task": manifest.task,
         "threshold": manifest.threshold,
-        "draw": not sound and preprocessing.channels == 1,
-        "draw_size": 8 if scans or sound else preprocessing.height,
-        "sample_rate": preprocessing.sample_rate if sound else None,
         "max_bytes": app.settings.max_bytes,
         "max_seconds": app.settings.max_seconds,
     }
+    if isinstance(preprocessing, AudioPreprocessing):
+        settings["sample_rate"] = preprocessing.sample_rate
+    else:
+        scans = manifest.dataset.source.split("?")[0] == "digits"
+        settings["draw"] = preprocessing.channels == 1
+        settings["draw_size"] = _SCAN_SIDE if scans else preprocessing.height
     return {
         "identity": app.identity,
         "manifest": manifest,
         "settings": settings,
         "examples": list(enumerate(app.bundle.golden.media_types[:_EXAMPLES])),
-        "sound": sound,
+        "sound": preprocessing.kind == "audio",
     }
 
 

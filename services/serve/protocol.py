@@ -12,7 +12,10 @@ from typing import Any
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_LATE = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+_LATE = (
+    b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n"
+    b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
+)
 _LATE_BODY = b'{"error":"too-slow","message":"the request did not arrive whole in time"}'
 
 
@@ -67,7 +70,8 @@ def deadline_protocol(seconds: float) -> type[HttpToolsProtocol]:
             if self._receiving and (fresh or not cycle.response_started):
                 self.transport.write(_LATE % len(_LATE_BODY) + _LATE_BODY)
             if not fresh:
-                cycle.scope["rookery.late"] = True
+                scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
+                scope["rookery.late"] = True
                 cycle.disconnected = True
                 cycle.message_event.set()
             self.transport.close()
@@ -113,12 +117,14 @@ class DrainingServer(Server):
             cycle = getattr(connection, "cycle", None)
             if cycle is not None and not cycle.response_complete:
                 cycle.keep_alive = False
-        end = asyncio.get_running_loop().time() + self._drain_seconds
-        while (
-            self.server_state.connections and not self.force_exit and asyncio.get_running_loop().time() < end
-        ):
-            await asyncio.sleep(0.02)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_seconds):
+                await self._emptied()
         await super().shutdown(sockets)
+
+    async def _emptied(self) -> None:
+        while self.server_state.connections and not self.force_exit:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -46,7 +46,7 @@ class Uploads:
                 length = int(value) if value.isdigit() else -1
             elif name == b"content-type":
                 content_type = value
-        form = content_type[:20].lower() == b"multipart/form-data"[:20]
+        form = content_type[:19].lower() == b"multipart/form-data"
         limit = self.max_bytes + (_FORM_OVERHEAD if form else 0)
         if length > limit:
             raise self._too_large(length)

@@ -7,6 +7,7 @@ middle and high tones apart by the energy of its mel bands, and leaves a margin 
 from __future__ import annotations
 
 import io
+import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def audio_preprocessing() -> AudioPreprocessing:
 
 
 def digit_png(index: int) -> bytes:
-    """A scan of scikit-learn's digits as PNG, 8 × 8, bright on dark; `digit_label` says which digit it is."""
+    """A scan of scikit-learn's digits as PNG, 8 by 8, bright on dark; `digit_label` says which digit it is."""
     pixels = np.round(_digits().images[index] * (255 / 16)).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, format="PNG")
@@ -116,6 +117,7 @@ def _digits() -> Any:
 
 @lru_cache(maxsize=1)
 def _digit_models() -> tuple[bytes, bytes, float]:
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
     preprocessing = ImagePreprocessing(
@@ -124,12 +126,9 @@ def _digit_models() -> tuple[bytes, bytes, float]:
     tensors = [prepare(digit_png(index), preprocessing).tensor for index in range(len(_digits().target))]
     x = np.concatenate(tensors).reshape(-1, SIDE * SIDE)
     network = MLPClassifier((64,), max_iter=40, random_state=0, tol=0, n_iter_no_change=1000)
-    with np.errstate(all="ignore"):
-        import warnings
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            network.fit(x, _digits().target)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        network.fit(x, _digits().target)
     (w1, w2), (b1, b2) = network.coefs_, network.intercepts_
     nodes = [
         helper.make_node("Flatten", ["input"], ["flat"]),
