@@ -1,0 +1,46 @@
+"""Exit codes: what is tried again and what is a result."""
+
+import pytest
+
+from services.common.errors import DatasetError, InvalidInput, Refused, RookeryError, Unavailable
+from workflows.steps.outcome import workflow_step
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (Unavailable("away"), 1),
+        (Refused("no"), 3),
+        (InvalidInput("bad", value="x"), 3),
+        (DatasetError("empty"), 3),
+    ],
+)
+def test_the_exit_code_says_whether_to_try_again(
+    error: RookeryError, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @workflow_step
+    def step() -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        step()
+    assert end.value.code == code
+    assert error.message in capsys.readouterr().out
+
+
+def test_a_bug_stays_a_bug() -> None:
+    @workflow_step
+    def step() -> None:
+        raise KeyError("surprise")
+
+    with pytest.raises(KeyError):
+        step()
+
+
+def test_a_step_keeps_its_name_and_outputs() -> None:
+    @workflow_step
+    def double(number: int) -> int:
+        return 2 * number
+
+    assert double.__name__ == "double"
+    assert double(4) == 8
