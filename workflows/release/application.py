@@ -1,0 +1,155 @@
+"""An application: one thing that is classified and served. Its facts: k8s/apps/<application>/application.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from services.common.errors import InvalidInput, NotFound, Refused
+from workflows.release.component import EMPTY, component_path
+from workflows.release.names import ENVIRONMENTS, check_name
+from workflows.release.tree import ReadTree
+
+APPS = "k8s/apps"
+
+
+class ApplicationFacts(BaseModel):
+    """The content of application.yaml; an unknown key is refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(description="as in paths, namespaces and the MLflow registry")
+    title: str = Field(description="for people")
+    kind: Literal["image", "audio"]
+    data_source: str = Field(description="where train-model takes the data when it is not told another place")
+    model_name: str = Field(description="the family that train-model trains when it is not told another")
+    environments: tuple[str, ...] = Field(
+        ENVIRONMENTS, min_length=1, max_length=10, description="in the order in which a version passes them"
+    )
+    ports: dict[str, int] = Field(default_factory=dict, description="on one machine, for each environment")
+
+    @model_validator(mode="after")
+    def _fits(self) -> ApplicationFacts:
+        for environment in self.environments:
+            check_name(environment, "environment")
+        if len(set(self.environments)) != len(self.environments):
+            raise ValueError("an environment is named twice")
+        unknown = set(self.ports) - set(self.environments)
+        if unknown:
+            raise ValueError(f"ports of unknown environments: {', '.join(sorted(unknown))}")
+        if any(not 0 < port < 65536 for port in self.ports.values()):
+            raise ValueError("a port is a number from 1 to 65535")
+        return self
+
+    def check_environment(self, name: str) -> str:
+        """The name itself when the application has such an environment.
+
+        Raises:
+            NotFound: it has not.
+        """
+        if name not in self.environments:
+            raise NotFound(
+                f"{self.name} has no such environment", value=name, allowed=", ".join(self.environments)
+            )
+        return name
+
+    def check_transition(self, source: str, target: str) -> None:
+        """Pass when a promotion from source to target skips no environment.
+
+        Raises:
+            NotFound: one of them does not exist.
+            Refused: they are not neighbours in this order.
+        """
+        at = self.environments.index(self.check_environment(source))
+        self.check_environment(target)
+        if self.environments[at + 1 : at + 2] != (target,):
+            pairs = zip(self.environments, self.environments[1:], strict=False)
+            allowed = ", ".join(f"{a} to {b}" for a, b in pairs) or "none"
+            raise Refused("a promotion skips no environment", value=f"{source} to {target}", allowed=allowed)
+
+
+def list_applications(tree: ReadTree) -> list[str]:
+    """Names of the applications that have an application.yaml, sorted."""
+    return [name for name in tree.names(APPS) if tree.read(f"{APPS}/{name}/application.yaml") is not None]
+
+
+def load_application(tree: ReadTree, name: str) -> ApplicationFacts:
+    """The facts of one application.
+
+    Raises:
+        NotFound: there is none of this name.
+        InvalidInput: its file is wrong; the message names the keys.
+    """
+    data = tree.read(f"{APPS}/{check_name(name)}/application.yaml")
+    if data is None:
+        known = ", ".join(list_applications(tree)) or "none yet"
+        raise NotFound("there is no such application", value=name, allowed=known)
+    return parse_application(data, name)
+
+
+def parse_application(data: bytes, name: str) -> ApplicationFacts:
+    """The facts in the bytes of an application.yaml that lies in the folder `name`."""
+    path = f"{APPS}/{name}/application.yaml"
+    try:
+        content = yaml.safe_load(data)
+        facts = ApplicationFacts.model_validate(content)
+    except yaml.YAMLError as error:
+        raise InvalidInput(f"{path} is no YAML: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
+        raise InvalidInput(f"{path} is wrong: {problems}") from error
+    if facts.name != name:
+        raise InvalidInput(f"{path} names another application", value=facts.name, allowed=name)
+    return facts
+
+
+def create_application(root: Path, facts: ApplicationFacts) -> list[Path]:
+    """Write the folder of a new application into a checkout; files that are there stay as they are.
+
+    Returns:
+        the files written, relative to `root`; they count once they are committed and pushed.
+    """
+    name = check_name(facts.name)
+    files = {f"{APPS}/{name}/application.yaml": render_application(facts)}
+    for environment in facts.environments:
+        files[f"{APPS}/{name}/{environment}/kustomization.yaml"] = render_overlay(name, environment)
+        files[component_path(name, environment)] = EMPTY
+    written = []
+    for path, data in files.items():
+        file = root / path
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(data)
+            written.append(Path(path))
+    return written
+
+
+def render_application(facts: ApplicationFacts) -> bytes:
+    """The bytes of application.yaml."""
+    return yaml.safe_dump(facts.model_dump(mode="json"), sort_keys=False, allow_unicode=True).encode()
+
+
+def render_overlay(application: str, environment: str) -> bytes:
+    """The bytes of an environment's kustomization.yaml: facts over the common base."""
+    place = {"app.kubernetes.io/part-of": application, "rookery/environment": environment}
+    content = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": f"{application}-{environment}",
+        "resources": ["../../../serve/base"],
+        "components": ["release"],
+        "labels": [{"pairs": place, "includeSelectors": True, "includeTemplates": True}],
+        "configMapGenerator": [
+            {
+                "name": "environment",
+                "literals": [
+                    f"ROOKERY_SERVE_APPLICATION={application}",
+                    f"ROOKERY_SERVE_ENVIRONMENT={environment}",
+                ],
+            }
+        ],
+    }
+    return yaml.safe_dump(content, sort_keys=False).encode()

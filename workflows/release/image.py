@@ -1,0 +1,269 @@
+"""Images as an OCI layout on disk: a serving base and one layer with the bundle, written without a daemon.
+
+Source: OCI image specification 1.1, image layout, manifest and configuration.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from services.bundle.reader import MAX_FILE_BYTES, digest_entries
+from services.common.digest import canonical_json, digest_file
+from services.common.errors import IntegrityError, InvalidInput, NotFound
+from workflows.release.base import CONFIG, INDEX, MANIFEST, PLAIN_LAYER, Layer, ServingBase, image_parts
+from workflows.release.blobs import BlobStore, full_disk_named, sync_folder
+from workflows.release.layer import HashingWriter, Packed, read_layer, write_layer
+
+BUNDLE_DIGEST = "rookery.bundle_digest"
+BUNDLE_FILES = tuple(sorted(MAX_FILE_BYTES))
+
+_JSON_BYTES = 4 << 20
+_REF_NAME = "org.opencontainers.image.ref.name"
+
+
+class ImageStore:
+    """An OCI image layout.
+
+    Args:
+        root: its folder; made when the first image is built.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.blobs = BlobStore(root)
+
+    def build(
+        self,
+        base: ServingBase,
+        bundle: Path,
+        labels: Mapping[str, str],
+        *,
+        expected_bundle_digest: str | None = None,
+        tag: str | None = None,
+    ) -> str:
+        """Pack a bundle on a base; returns the digest of the image's manifest.
+
+        The same base, bundle and labels give the same digest, and building again changes nothing. The
+        bundle's own digest becomes a label.
+
+        Args:
+            expected_bundle_digest: refuse any other bundle.
+            tag: a name for people, kept in index.json.
+
+        Raises:
+            NotFound: the folder lacks a file of a bundle.
+            IntegrityError: the bundle is not the expected one.
+            Unavailable: the disk is full; no part of the image stays half-written.
+        """
+        layers = list(base.layers)
+        if base.files:
+            layers.append(self._layer(base.files)[0])
+        files = bundle_files(bundle)
+        model, packed = self._layer(files)
+        digest = _bundle_digest(packed)
+        if expected_bundle_digest is not None and digest != expected_bundle_digest:
+            raise IntegrityError(
+                "the bundle is not the one promised", value=digest, allowed=expected_bundle_digest
+            )
+        layers.append(model)
+        config, manifest = image_parts(base, layers, {**labels, **base.labels, BUNDLE_DIGEST: digest})
+        described = canonical_json(config)
+        config_digest = self.blobs.write_bytes(described)
+        manifest["config"] = {"mediaType": CONFIG, "digest": config_digest, "size": len(described)}
+        content = canonical_json(manifest)
+        image = self.blobs.write_bytes(content)
+        self._list(image, len(content), tag)
+        return image
+
+    def images(self) -> list[dict[str, Any]]:
+        """The descriptors in index.json; empty when nothing was built yet."""
+        path = self.root / "index.json"
+        if not path.exists():
+            return []
+        try:
+            return list(json.loads(path.read_bytes())["manifests"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise IntegrityError(f"index.json of the image store cannot be read: {error}") from error
+
+    def manifest(self, digest: str) -> dict[str, Any]:
+        """An image's manifest.
+
+        Raises:
+            NotFound: there is no such image.
+            IntegrityError: its bytes were altered, or are no manifest.
+        """
+        try:
+            content = json.loads(self.blobs.read(digest, max_bytes=_JSON_BYTES))
+        except NotFound as error:
+            raise NotFound("the image store has no such image", value=digest) from error
+        except ValueError as error:
+            raise IntegrityError("this is no image manifest", value=digest) from error
+        if not isinstance(content, dict) or content.get("mediaType") != MANIFEST:
+            raise IntegrityError("this is no image manifest", value=digest)
+        return content
+
+    def config(self, digest: str) -> dict[str, Any]:
+        """An image's configuration."""
+        described = self.manifest(digest)["config"]["digest"]
+        return dict(json.loads(self.blobs.read(described, max_bytes=_JSON_BYTES)))
+
+    def labels(self, digest: str) -> dict[str, str]:
+        """An image's labels."""
+        return dict(self.config(digest).get("config", {}).get("Labels") or {})
+
+    def check(self, digest: str) -> dict[str, str]:
+        """Hash every blob of an image again; returns its labels.
+
+        Layers of a base that lies in a registry are the registry's to check.
+
+        Raises:
+            NotFound: there is no such image, or a blob of it is gone.
+            IntegrityError: a blob was altered.
+        """
+        manifest = self.manifest(digest)
+        labels = self.labels(digest)
+        for layer in manifest["layers"]:
+            if not self.blobs.has(layer["digest"]) and has_remote_base(manifest, layer):
+                continue
+            if self.blobs.check(layer["digest"]) != layer["size"]:
+                raise IntegrityError("a layer has another size than its manifest says", value=layer["digest"])
+        return labels
+
+    def unpack(self, digest: str, folder: Path) -> Path:
+        """Write the files of an image to a folder, which then has app/ and bundle/; returns the folder.
+
+        The folder appears whole or not at all. One that is there with the same files stays; with others it is
+        replaced.
+
+        Raises:
+            NotFound, IntegrityError: as `check`; also for layers that cannot be unpacked safely.
+            Unavailable: the disk is full; nothing half-unpacked stays.
+        """
+        self.check(digest)
+        manifest = self.manifest(digest)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
+        try:
+            with full_disk_named(folder.parent):
+                for layer in manifest["layers"]:
+                    self._extract(layer, fresh)
+            if folder.exists() and _same_files(folder, fresh):
+                return folder
+            _swap(fresh, folder)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+        return folder
+
+    def _extract(self, layer: Mapping[str, Any], folder: Path) -> None:
+        with self.blobs.path(layer["digest"]).open("rb") as source:
+            for member in read_layer(source, layer["mediaType"]):
+                path = folder / member.name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("wb") as file:
+                    for chunk in member.chunks():
+                        file.write(chunk)
+
+    def _layer(self, files: Mapping[str, Path]) -> tuple[Layer, dict[str, Packed]]:
+        def fill(writer: HashingWriter) -> dict[str, Packed]:
+            return write_layer(writer, files)
+
+        digest, size, packed = self.blobs.write(fill)
+        return Layer(PLAIN_LAYER, digest, size, diff_id=digest), packed
+
+    def _list(self, digest: str, size: int, tag: str | None) -> None:
+        with full_disk_named(self.root), self._locked():
+            _replace(self.root / "oci-layout", canonical_json({"imageLayoutVersion": "1.0.0"}))
+            listed = [_untagged(entry, tag) for entry in self.images() if entry["digest"] != digest]
+            entry: dict[str, Any] = {"mediaType": MANIFEST, "digest": digest, "size": size}
+            if tag is not None:
+                entry["annotations"] = {_REF_NAME: tag}
+            listed = sorted([*listed, entry], key=lambda item: str(item["digest"]))
+            index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": listed}
+            _replace(self.root / "index.json", canonical_json(index))
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self.root / ".lock").open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def bundle_files(bundle: Path) -> dict[str, Path]:
+    """Path in the image → file of a bundle.
+
+    Raises:
+        NotFound: one is missing.
+        InvalidInput: one is a link or no file.
+    """
+    files = {f"bundle/{name}": bundle / name for name in BUNDLE_FILES}
+    for path in files.values():
+        if not path.exists():
+            raise NotFound("the bundle lacks a file", value=path.name, allowed=", ".join(BUNDLE_FILES))
+        if path.is_symlink() or not path.is_file():
+            raise InvalidInput("a bundle has plain files only", value=path.name)
+    return files
+
+
+def has_remote_base(manifest: Mapping[str, Any], layer: Mapping[str, Any]) -> bool:
+    """Whether a layer belongs to a base in a registry: all but the last, when the manifest names one."""
+    named = "org.opencontainers.image.base.name" in manifest.get("annotations", {})
+    return named and layer["digest"] != manifest["layers"][-1]["digest"]
+
+
+def _bundle_digest(packed: Mapping[str, Packed]) -> str:
+    return digest_entries(
+        [
+            {"path": name.removeprefix("bundle/"), "size": file.size, "sha256": file.digest}
+            for name, file in packed.items()
+        ]
+    )
+
+
+def _untagged(entry: Mapping[str, Any], tag: str | None) -> dict[str, Any]:
+    if tag is not None and entry.get("annotations", {}).get(_REF_NAME) == tag:
+        return {key: value for key, value in entry.items() if key != "annotations"}
+    return dict(entry)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    if path.exists() and path.read_bytes() == data:
+        return
+    fresh = path.with_name(f".{path.name}.new")
+    try:
+        with fresh.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if not path.is_dir()}
+
+
+def _same_files(one: Path, other: Path) -> bool:
+    ours, theirs = _files(one), _files(other)
+    if ours.keys() != theirs.keys() or any(path.is_symlink() for path in ours.values()):
+        return False
+    return all(digest_file(ours[name]) == digest_file(theirs[name]) for name in ours)
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    if folder.exists():
+        old = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.old"
+        folder.rename(old)
+        fresh.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        fresh.rename(folder)

@@ -1,0 +1,24 @@
+"""Settings of everything that writes to git."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class GitSettings(BaseSettings):
+    """Read from the environment as ROOKERY_GIT_*."""
+
+    model_config = SettingsConfigDict(env_prefix="ROOKERY_GIT_", extra="forbid", frozen=True)
+
+    author_name: str = Field("Rookery", description="name of the author and committer of releases")
+    author_email: str = Field(
+        "rookery@localhost", description="address of the author and committer of releases"
+    )
+    branch: str = Field(
+        "main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", description="branch that the environments follow"
+    )
+    timeout_seconds: float = Field(60, gt=0, description="bound of one git command")
+    push_seconds: float = Field(
+        120, gt=0, description="bound of all tries to push one commit while others push theirs"
+    )
