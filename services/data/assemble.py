@@ -1,4 +1,4 @@
-"""From files with labels to a dataset: check each, leave out with a reason what is of no use, split the rest."""
+"""From files with labels to a dataset: check each, leave out with a reason what is no use, split the rest."""
 
 from __future__ import annotations
 
@@ -49,11 +49,12 @@ def assemble(origin: Origin, candidates: Iterable[Candidate], problems: list[Pro
     good = _readable(listed, checks, problems)
     kind, good = _one_kind(good, checks, problems)
     good = _without_copies(good, checks, problems)
-    good = _without_rare(good, origin, problems)
-    good = _known_labels(good, problems)
+    frequent = _without_rare(good, origin, problems)
+    rare = {one.labels[0] for one in good} - {one.labels[0] for one in frequent}
+    good = _known_labels(frequent, problems)
     splits = _splits(good)
     items = [_item(candidate, checks[candidate.id], splits[candidate.id]) for candidate in good]
-    _report_empty_classes(origin, items, problems)
+    _report_empty_classes(origin.classes - rare, items, problems)
     defaults = _defaults(kind, [checks[candidate.id] for candidate in good])
     return make_dataset(origin.source, kind, origin.task, items, problems, defaults)
 
@@ -145,10 +146,8 @@ def _item(candidate: Candidate, check: FileCheck, split: Split) -> Item:
     )
 
 
-def _report_empty_classes(origin: Origin, items: list[Item], problems: list[Problem]) -> None:
-    used = {item.primary for item in items}
-    rare = {problem.path.split("/")[0] for problem in problems if problem.reason == "rare-class"}
-    for label in sorted(origin.classes - used - rare):
+def _report_empty_classes(expected: frozenset[str], items: list[Item], problems: list[Problem]) -> None:
+    for label in sorted(expected - {item.primary for item in items}):
         problems.append(Problem(label, "empty-class", "no file of this class can be used"))
 
 

@@ -101,7 +101,7 @@ def _secondary(row: dict[str, str], label: str) -> list[str]:
 
 
 def _file_id(filename: str, label: str) -> str | None:
-    """The path under the root, None if it leaves train_audio. Early years name the file without its folder."""
+    """Path under the root, None if it leaves train_audio. Early years name the file without its folder."""
     parts = filename.split("/")
     if len(parts) == 1:
         parts = [label, *parts]

@@ -9,7 +9,7 @@ from services.data.assemble import Candidate, Origin, assemble
 from services.data.birdclef import birdclef_candidates, is_birdclef
 from services.data.dataset import Dataset, Problem
 from services.data.options import Options
-from services.data.scan import Found, scan
+from services.data.scan import Found, ignored, scan
 from services.data.splits import Split, assign_splits
 
 _SPLIT_FOLDERS: dict[str, Split] = {
@@ -23,7 +23,9 @@ _SPLIT_FOLDERS: dict[str, Split] = {
 }
 
 
-def load_folder(source: str, root: Path, options: Options, cache: Path) -> Dataset:
+def load_folder(
+    source: str, root: Path, options: Options, cache: Path, known_problems: Iterable[Problem] = ()
+) -> Dataset:
     """The dataset in a folder, in whichever of the three layouts it is.
 
     Options: `min_items` leaves out classes with fewer files; `group_until` is a text, and files whose names
@@ -36,7 +38,9 @@ def load_folder(source: str, root: Path, options: Options, cache: Path) -> Datas
     min_items = options.integer("min_items", 0, 0, 1_000_000)
     group_until = options.text("group_until", "")
     options.finish()
+    root = root.resolve()
     found, problems = scan(root)
+    problems += known_problems
     if is_birdclef(found):
         candidates = birdclef_candidates(root, found, problems)
         classes = frozenset(candidate.labels[0] for candidate in candidates)
@@ -46,8 +50,18 @@ def load_folder(source: str, root: Path, options: Options, cache: Path) -> Datas
     candidates = class_candidates(found, problems, group_until, depth=1 if given else 0)
     if given:
         candidates = with_given_splits(candidates, given)
-    classes = frozenset(candidate.labels[0] for candidate in candidates)
+    classes = _class_folders([root / top for top in given] or [root])
     return assemble(Origin(source, root, cache, "single-label", min_items, classes), candidates, problems)
+
+
+def _class_folders(parents: list[Path]) -> frozenset[str]:
+    """Names of the folders of classes, those without a file too."""
+    return frozenset(
+        entry.name
+        for parent in parents
+        for entry in parent.iterdir()
+        if entry.is_dir() and not entry.is_symlink() and not ignored(entry.name)
+    )
 
 
 def given_splits(found: Iterable[Found]) -> dict[str, Split]:

@@ -9,8 +9,9 @@ from services.common.errors import InvalidInput
 from services.data.dataset import Dataset
 from services.data.digits import load_digits_dataset
 from services.data.folders import load_folder
+from services.data.mirror import mirror
 from services.data.options import Options
-from services.data.store import ObjectStoreSettings
+from services.data.store import Location, ObjectStoreSettings
 from services.data.synthetic import load_synthetic_birds
 
 SOURCES = {
@@ -40,6 +41,7 @@ def load_dataset(
 
     Raises:
         InvalidInput: the source is unknown, has a wrong option or lies outside the roots.
+        NotFound, Unavailable, TooLarge: the object store has it not, does not answer, or has too much.
         DatasetError: what is there cannot be read as a dataset at all.
     """
     if not source or len(source) > _LONGEST or any(ord(char) < 32 for char in source):
@@ -52,6 +54,9 @@ def load_dataset(
         return load_synthetic_birds(source, options, cache)
     if name.startswith("/"):
         return load_folder(source, _within(Path(name), roots), options, cache)
+    if name.startswith("s3://"):
+        folder, problems = mirror(Location.parse(name), store, cache)
+        return load_folder(source, folder, options, cache, problems)
     raise InvalidInput("unknown data source", value=source, allowed=", ".join(SOURCES))
 
 

@@ -58,7 +58,7 @@ def _assign_class(ordered: list[str]) -> dict[str, Split]:
 
 
 def _next_to_evaluation(ordered: list[str], splits: Mapping[str, Split]) -> str:
-    """The group for validation: the lowest of evaluation if it can spare one, else the highest of training."""
+    """For validation: the lowest of evaluation if it can spare one, else the highest of training."""
     evaluation = [group for group in ordered if splits[group] == "evaluation"]
     if len(evaluation) > 1:
         return evaluation[0]
