@@ -1,12 +1,13 @@
 """Follows the tip of the GitOps remote and brings every environment of this machine to it.
 
-It keeps nothing in memory that it needs: after its death the serving processes go on, and the next one takes over.
+It keeps nothing in memory that it needs: after its death the serving processes go on, and the next takes over.
 """
 
 from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import signal
 import sys
 import threading
@@ -17,8 +18,8 @@ from pathlib import Path
 from services.common.errors import Conflict, RookeryError
 from workflows.local.desired import read_desired, read_tip
 from workflows.local.environments import Environment
+from workflows.local.policies import write_policies
 from workflows.local.settings import PlatformSettings, load_settings
-from workflows.local.sockets import Sockets
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ class Deployer:
         if now == self._seen:
             return
         desired = read_desired(self._settings.gitops, now[0])
+        write_policies(self._settings, now[0])
         for key in self._environments.keys() | desired.keys():
             wish = desired.get(key)
             environment = self._environments.get(key) or self._add(key)
@@ -66,7 +68,7 @@ class Deployer:
     def _add(self, key: tuple[str, str]) -> Environment:
         folder = self._settings.deploy / key[0] / key[1]
         folder.mkdir(parents=True, exist_ok=True)
-        environment = Environment(self._settings, folder, lambda: Sockets(self._settings.home))
+        environment = Environment(self._settings, folder)
         self._environments[key] = environment
         environment.start()
         return environment
@@ -99,7 +101,7 @@ def main() -> int:
             deployer = Deployer(settings)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: deployer.end())
-            (settings.deploy / "ready").touch()
+            (settings.deploy / "ready").write_text(str(os.getpid()))
             deployer.run()
     except RookeryError as error:
         _log.error("%s", error)

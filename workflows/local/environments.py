@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from services.common.errors import RookeryError
 from workflows.local.processes import write_json
-from workflows.local.serving import Record, Release, Serving, Starting, unpack
+from workflows.local.serving import Record, Release, Serving, Starting
 from workflows.local.settings import PlatformSettings
 from workflows.local.sockets import Sockets
 from workflows.release.image import ImageStore
@@ -32,12 +32,12 @@ class Environment(threading.Thread):
         folder: <home>/deploy/<application>/<environment>.
     """
 
-    def __init__(self, settings: PlatformSettings, folder: Path, sockets: Callable[[], Sockets]) -> None:
+    def __init__(self, settings: PlatformSettings, folder: Path) -> None:
         super().__init__(name=f"{folder.parent.name}/{folder.name}", daemon=True)
         self._settings = settings
         self._folder = folder
         self._store = ImageStore(settings.images)
-        self._sockets = sockets()
+        self._sockets = Sockets(settings.home)
         self._record = Record(folder)
         self._wake = threading.Event()
         self._ending = threading.Event()
@@ -52,7 +52,7 @@ class Environment(threading.Thread):
         self._since: tuple[tuple[str, str, int], str] | None = None
 
     def want(self, release: Release | None, problem: str = "") -> None:
-        """Says what git wants now; with a `problem` git cannot be understood and the old one goes on serving."""
+        """Says what git wants now; with a `problem` git cannot be understood, and the old one stays."""
         if release != self._wanted or problem != self._problem:
             self._failures, self._not_before = 0, 0.0
         self._wanted, self._problem = release, problem
@@ -104,7 +104,8 @@ class Environment(threading.Thread):
 
     def _replace(self, release: Release, serving: Serving | None) -> None:
         self._report("starting", f"starts {release.image_digest}")
-        rootfs = self._rootfs(release, serving)
+        rootfs = self._folder / release.image_digest.removeprefix("sha256:")
+        self._store.unpack(release.image_digest, rootfs)
         listener = self._sockets.get(HOST, release.port, shared=_shares(serving, release))
         starting = Starting(self._settings, release, rootfs, listener.fileno())
         self._remember(starting.serving)
@@ -121,11 +122,6 @@ class Environment(threading.Thread):
             self._drain(serving)
             if serving.release.port != release.port:
                 self._sockets.close(HOST, serving.release.port)
-
-    def _rootfs(self, release: Release, serving: Serving | None) -> Path:
-        if serving is not None and serving.release.image_digest == release.image_digest:
-            return self._folder / release.image_digest.removeprefix("sha256:")
-        return unpack(self._store, release, self._folder)
 
     def _empty(self, serving: Serving | None) -> None:
         if serving is not None:
@@ -172,6 +168,15 @@ class Environment(threading.Thread):
         if gone:
             self._draining = [entry for entry in self._draining if entry not in gone]
             self._remember()
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Removes unpacked images that no process was started from; the store still has them."""
+        users = [serving for serving, _ in self._draining] + ([self._serving] if self._serving else [])
+        kept = {serving.release.image_digest.removeprefix("sha256:") for serving in users}
+        for folder in self._folder.iterdir():
+            if folder.is_dir() and folder.name not in kept:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _remember(self, starting: Serving | None = None) -> None:
         old = {f"draining-{serving.process.pid}": serving for serving, _ in self._draining}

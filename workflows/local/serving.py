@@ -5,17 +5,14 @@ from __future__ import annotations
 import os
 import resource
 import select
-import shutil
 import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from services.common.digest import short
 from services.common.errors import Unavailable
 from workflows.local.processes import Process, read_json, spawn, write_json
 from workflows.local.settings import PlatformSettings
-from workflows.release.image import ImageStore
 
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "OMP_NUM_THREADS")
 
@@ -65,7 +62,7 @@ class Serving:
 
 
 class Record:
-    """The file that says which processes an environment has, read by the next deployer and by `rookery down`."""
+    """Which processes an environment has: read by the next deployer and by `rookery down`."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "processes.json"
@@ -78,26 +75,6 @@ class Record:
     def write(self, roles: dict[str, Serving | None]) -> None:
         """Replaces the record."""
         write_json(self.path, {role: serving.as_dict() for role, serving in roles.items() if serving})
-
-
-def unpack(store: ImageStore, release: Release, folder: Path) -> Path:
-    """The image's files below `folder`, checked blob by blob and unpacked anew.
-
-    Raises:
-        IntegrityError: a blob is not what its digest says.
-        NotFound: the store has no such image.
-    """
-    rootfs = folder / release.image_digest.removeprefix("sha256:")
-    store.check(release.image_digest)
-    fresh = folder / f".unpacking-{short(release.image_digest)}-{os.getpid()}"
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
-        store.unpack(release.image_digest, fresh)
-        shutil.rmtree(rootfs, ignore_errors=True)
-        fresh.rename(rootfs)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    return rootfs
 
 
 class Starting:

@@ -1,7 +1,7 @@
 """Keeps the listening sockets of the environments in a process of its own, and hands them to any deployer.
 
-A socket that is bound once and shared by descriptor has one queue of connections, whichever serving process accepts
-from it; so neither a new release nor the death of a deployer loses a connection.
+A socket that is bound once and shared by descriptor has one queue of connections, whichever serving process
+accepts from it; so neither a new release nor the death of a deployer loses a connection.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 def address(home: Path) -> Path:
-    """Where the keeper of a home listens: a short path, because the name of a Unix socket has 107 bytes at most."""
+    """Where the keeper of a home listens: a short path, as a Unix socket's name has 107 bytes at most."""
     name = hashlib.sha256(str(home.absolute()).encode()).hexdigest()[:16]
     return Path(tempfile.gettempdir()) / f"rookery-{os.getuid()}-{name}" / "sockets"
 
@@ -114,7 +114,7 @@ class Keeper:
 
 
 class Sockets:
-    """A deployer's side: asks the keeper, starts one if there is none, and gives a new one what it holds itself."""
+    """A deployer's side: asks the keeper, starts one if there is none and gives it what it holds itself."""
 
     def __init__(self, home: Path) -> None:
         self._home = home

@@ -1,0 +1,247 @@
+"""Starts and stops the platform on one machine: exactly the processes in its pid files, nothing by name."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.common.errors import Conflict, InvalidInput, NotFound, Unavailable
+from workflows.local import services
+from workflows.local.desired import read_tip
+from workflows.local.placement import choose_ports, place_environments
+from workflows.local.policies import write_policies
+from workflows.local.ports import PortChoice
+from workflows.local.processes import (
+    Process,
+    read_json,
+    read_pid_file,
+    spawn,
+    stop,
+    write_json,
+    write_pid_file,
+)
+from workflows.local.remote import ensure_remote
+from workflows.local.services import Service
+from workflows.local.serving import Record
+from workflows.local.settings import SETTINGS_FILE, PlatformSettings
+from workflows.local.sockets import address
+
+Progress = Callable[[str, str], None]
+STATE_FILE = "platform.json"
+_POLL_SECONDS = 0.1
+_FOLDERS = (
+    "mlflow",
+    "images",
+    "runs",
+    "train",
+    "evaluate",
+    "deploy",
+    "data",
+    "config",
+    "logs",
+    "pids",
+    "cache",
+)
+
+
+@dataclass(frozen=True)
+class Started:
+    """What `up` did.
+
+    Attributes:
+        ports: of the services.
+        started: names of the processes that it started; the others ran already.
+        moved: (application, environment) → new port.
+    """
+
+    ports: dict[str, int]
+    started: list[str]
+    moved: dict[tuple[str, str], int]
+
+
+def up(
+    settings: PlatformSettings,
+    progress: Progress,
+    choice: PortChoice = PortChoice.FIXED,
+    *,
+    wait: bool = True,
+) -> Started:
+    """Brings the platform up; what runs already stays as it is.
+
+    Args:
+        progress: told (process, what happens).
+
+    Raises:
+        Conflict: a port is taken; the message names it, its owner and what to do.
+        InvalidInput: no git checkout to begin from.
+        Unavailable: a process ended or was not ready in time; those started now are stopped again.
+    """
+    for name in _FOLDERS:
+        (settings.home / name).mkdir(parents=True, exist_ok=True)
+    with locked(settings.home):
+        if ensure_remote(settings):
+            progress("gitops", f"made {settings.gitops} from the checkout")
+        ports = choose_ports(settings, known_ports(settings), choice)
+        members = services.services(settings, ports)
+        moved = place_environments(settings, choice, set(ports.values()), own_pids(settings))
+        write_policies(settings, read_tip(settings.gitops))
+        write_json(settings.home / STATE_FILE, {"ports": ports, "repository": str(settings.repository)})
+        write_json(settings.home / "config" / "rookery.json", services.step_configuration(settings, ports))
+        started = [service for service in members if service.running() is None]
+        try:
+            for service in started:
+                _start(service)
+                progress(service.name, "starts")
+            if wait:
+                _wait_ready(members, settings.start_seconds, progress)
+        except BaseException:
+            stop([process for service in started if (process := service.running())], settings.stop_seconds)
+            raise
+    return Started(ports, [service.name for service in started], moved)
+
+
+def down(settings: PlatformSettings, progress: Progress) -> list[str]:
+    """Stops every process of the platform; returns the names of those that ran.
+
+    The deployer goes first, so that nothing is started again; then everything else at once.
+    """
+    if not (settings.home / "pids").is_dir():
+        return []
+    with locked(settings.home):
+        running = running_processes(settings)
+        order = [[name for name in running if name == services.DEPLOYER]]
+        order += [[name for name in running if name not in (services.DEPLOYER, services.SOCKETS)]]
+        order += [[name for name in running if name == services.SOCKETS]]
+        for names in order:
+            for name in names:
+                progress(name, "stops")
+            killed = stop([running[name] for name in names], settings.stop_seconds)
+            for name in names:
+                progress(name, "killed" if running[name] in killed else "stopped")
+        for path in (settings.home / "pids").glob("*.json"):
+            path.unlink()
+        shutil.rmtree(address(settings.home).parent, ignore_errors=True)
+    return list(running)
+
+
+def purge(settings: PlatformSettings) -> None:
+    """Deletes the state folder.
+
+    Raises:
+        InvalidInput: it does not look like one, so nothing is deleted.
+    """
+    if not settings.home.exists():
+        return
+    ours = (STATE_FILE, SETTINGS_FILE, "gitops.git", "pids")
+    if not any((settings.home / name).exists() for name in ours) or (settings.home / ".git").exists():
+        raise InvalidInput("this folder holds no platform, so it is not deleted", value=str(settings.home))
+    shutil.rmtree(settings.home)
+
+
+def known_ports(settings: PlatformSettings) -> dict[str, int]:
+    """The ports of the last `up`; empty before the first."""
+    ports = read_json(settings.home / STATE_FILE).get("ports")
+    return {str(name): int(port) for name, port in ports.items()} if isinstance(ports, dict) else {}
+
+
+def require_up(settings: PlatformSettings) -> dict[str, int]:
+    """The ports of the running platform.
+
+    Raises:
+        Unavailable: a process of it does not run.
+    """
+    ports = known_ports(settings)
+    missing = [
+        service.name
+        for service in (services.services(settings, ports) if ports else [])
+        if not service.running()
+    ]
+    if not ports or missing:
+        what = (
+            f"{', '.join(missing)} of the platform not running"
+            if missing
+            else "the platform was never started"
+        )
+        raise Unavailable(f"{what} in {settings.home}", allowed="`rookery up` first")
+    return ports
+
+
+def running_processes(settings: PlatformSettings) -> dict[str, Process]:
+    """Name → process of everything that runs for this home, the serving processes included."""
+    found: dict[str, Process] = {}
+    for path in sorted((settings.home / "pids").glob("*.json")):
+        entry = read_pid_file(path)
+        if entry and entry[0].alive():
+            found[path.stem] = entry[0]
+    for folder in sorted(settings.deploy.glob("*/*/processes.json")):
+        for role, serving in Record(folder.parent).read().items():
+            if serving.process.alive():
+                where = f"serve-{serving.release.application}-{serving.release.environment}"
+                found[where if role == "serving" else f"{where}-{role}"] = serving.process
+    return found
+
+
+def own_pids(settings: PlatformSettings) -> set[int]:
+    """Pids that may hold our ports."""
+    return {process.pid for process in running_processes(settings).values()}
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[None]:
+    """One `up` or `down` at a time.
+
+    Raises:
+        NotFound: there is no such folder.
+        Conflict: another one is at work.
+    """
+    if not home.is_dir():
+        raise NotFound("there is no such folder", value=str(home))
+    with (home / ".lock").open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict(f"another `rookery up` or `down` is at work in {home}") from error
+        yield
+
+
+def last_words(log: Path, lines: int = 5) -> str:
+    """The end of a log."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 8192))
+            text = file.read().decode(errors="replace").strip().splitlines()
+    except FileNotFoundError:
+        return "(no log)"
+    return "\n".join(text[-lines:]) or "(an empty log)"
+
+
+def _start(service: Service) -> None:
+    process, _ = spawn(service.argv, log=service.log, env=service.env, cwd=service.home)
+    write_pid_file(service.pid_file, process, port=service.port, command=" ".join(service.argv))
+
+
+def _wait_ready(members: Sequence[Service], seconds: float, progress: Progress) -> None:
+    began = time.monotonic()
+    waiting = list(members)
+    while waiting:
+        for service in list(waiting):
+            if service.is_ready():
+                progress(service.name, f"ready after {time.monotonic() - began:.1f} s")
+                waiting.remove(service)
+            elif service.running() is None:
+                raise Unavailable(
+                    f"{service.name} ended while it started; {service.log}:\n{last_words(service.log)}"
+                )
+        if waiting and time.monotonic() - began > seconds:
+            names = ", ".join(service.name for service in waiting)
+            raise Unavailable(
+                f"{names} not ready within {seconds:g} s; {waiting[0].log}:\n{last_words(waiting[0].log)}",
+                allowed="a longer wait with ROOKERY_START_SECONDS",
+            )
+        if waiting:
+            time.sleep(_POLL_SECONDS)
