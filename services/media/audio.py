@@ -20,8 +20,11 @@ from services.media.wav import read_wav_header
 Samples = npt.NDArray[np.float32]
 
 _BLOCK = 1 << 16
-_EXPECTED = {"wav": {"WAV", "WAVEX"}, "ogg": {"OGG"}, "flac": {"FLAC"}, "mp3": {"MP3", "MPEG"}}
+_CONTAINERS = {"wav": {"WAV", "WAVEX"}, "ogg": {"OGG"}, "flac": {"FLAC"}, "mp3": {"MP3"}}
 _MAX_AMPLITUDE = 1e6
+_MP3_TOLERANCE = 0.99
+# RFC 9639, 8.2: STREAMINFO counts the samples in 36 bits, 0 where the encoder did not know.
+_FLAC_TOTAL_MASK = 0xF_FFFF_FFFF
 
 
 @dataclass(frozen=True)
@@ -52,28 +55,23 @@ def decode_audio(data: bytes, limits: MediaLimits = DEFAULT_LIMITS) -> Sound:
             f"a sound was expected, and this is {media_type}", allowed=", ".join(AUDIO_TYPES)
         )
     if media_type == "wav":
-        header = read_wav_header(data)
-        _check_claims(header.channels, header.sample_rate, header.frames, limits)
-        if header.held < header.frames:
-            raise InvalidInput(
-                f"the sound is cut off: its header promises {header.frames} frames", value=header.held
-            )
+        _check_wav(data, limits)
+    elif media_type == "ogg":
+        _check_ogg(data)
+    elif media_type == "flac" and int.from_bytes(data[21:26], "big") & _FLAC_TOTAL_MASK == 0:
+        raise InvalidInput("the FLAC header does not say how long the sound is")
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
-            if file.format not in _EXPECTED[media_type]:
+            if file.format not in _CONTAINERS[media_type]:
                 raise UnsupportedMedia(f"this is no readable {media_type} sound", value=file.format)
-            unknown_length = media_type == "flac" and _flac_frames(data) == 0
-            claimed = 0 if unknown_length else file.frames
-            if not unknown_length:
-                _check_claims(file.channels, file.samplerate, claimed, limits)
-            else:
-                _check_claims(file.channels, file.samplerate, 1, limits)
-            samples = _read(file, limits)
-            rate = int(file.samplerate)
+            promised = int(file.frames)
+            _check_claims(file.channels, file.samplerate, promised, limits)
+            samples, rate = _read(file, limits), int(file.samplerate)
     except soundfile.SoundFileError as error:
-        raise UnsupportedMedia(f"this {media_type} sound cannot be decoded: {error}") from error
-    if media_type == "flac" and len(samples) < claimed:
-        raise InvalidInput(f"the sound is cut off: its header promises {claimed} frames", value=len(samples))
+        reason = getattr(error, "error_string", str(error))
+        raise UnsupportedMedia(f"this {media_type} sound cannot be decoded: {reason}") from error
+    if len(samples) < promised * (_MP3_TOLERANCE if media_type == "mp3" else 1.0):
+        raise _cut_off(promised, len(samples))
     return Sound(_checked(samples), rate)
 
 
@@ -103,6 +101,27 @@ def resample(samples: Samples, source_rate: int, target_rate: int) -> Samples:
     return result
 
 
+def _check_wav(data: bytes, limits: MediaLimits) -> None:
+    header = read_wav_header(data)
+    _check_claims(header.channels, header.sample_rate, header.frames, limits)
+    if header.held < header.frames:
+        raise _cut_off(header.frames, header.held)
+
+
+def _check_ogg(data: bytes) -> None:
+    """The last page must be whole: its header says how many segments of which length it has (RFC 3533, 6)."""
+    last = data.rfind(b"OggS\x00")
+    if last < 0 or last + 27 > len(data):
+        raise InvalidInput("the sound is cut off: its last Ogg page is not whole")
+    segments = data[last + 27 : last + 27 + data[last + 26]]
+    if len(segments) < data[last + 26] or last + 27 + len(segments) + sum(segments) > len(data):
+        raise InvalidInput("the sound is cut off: its last Ogg page is not whole")
+
+
+def _cut_off(promised: int, held: int) -> InvalidInput:
+    return InvalidInput(f"the sound is cut off: its header promises {promised} frames", value=held)
+
+
 def _check_claims(channels: int, rate: int, frames: int, limits: MediaLimits) -> None:
     if channels < 1:
         raise UnsupportedMedia("the sound has no channels", value=channels)
@@ -127,34 +146,26 @@ def _check_claims(channels: int, rate: int, frames: int, limits: MediaLimits) ->
 
 
 def _read(file: Any, limits: MediaLimits) -> Samples:
-    """Reads in blocks and stops at the bound, whatever the header said."""
+    """Reads in blocks and stops at the bound, whatever the header said; untouched memory costs nothing."""
     bound = min(limits.max_frames, int(limits.max_seconds * file.samplerate))
-    parts: list[Samples] = []
+    mono = np.empty(bound, np.float32)
     total = 0
     while True:
         block = file.read(_BLOCK, dtype="float32", always_2d=True)
         if len(block) == 0:
-            break
+            return mono[:total]
+        if total + len(block) > bound:
+            raise TooLarge("the sound is longer than is allowed", allowed=f"up to {bound:,} samples")
+        np.mean(block, axis=1, out=mono[total : total + len(block)])
         total += len(block)
-        if total > bound:
-            raise TooLarge(
-                "the sound is longer than its header says and than is allowed", allowed=f"{bound:,} samples"
-            )
-        parts.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1))
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
 def _checked(samples: Samples) -> Samples:
     if len(samples) == 0:
         raise InvalidInput("the sound has no samples")
-    peak = float(np.max(np.abs(samples)))
+    peak = max(float(samples.max()), -float(samples.min()))
     if not np.isfinite(peak):
         raise InvalidInput("the sound has samples that are not finite numbers (NaN or infinity)")
     if peak > _MAX_AMPLITUDE:
         raise InvalidInput("the sound has samples far over full scale", value=peak, allowed="about -1 to 1")
     return samples
-
-
-def _flac_frames(data: bytes) -> int:
-    """Total samples of STREAMINFO (RFC 9639, 8.2): 36 bits, 0 where the encoder did not know."""
-    return int.from_bytes(data[21:26], "big") & 0xF_FFFF_FFFF

@@ -11,6 +11,7 @@ from services.media.image import Pixels
 _SILENCE_DBFS = -120.0
 _FFT = 1024
 _FRAMES = 64
+_BLOCK = 1 << 16
 
 
 def audio_features(samples: Samples, sample_rate: int) -> dict[str, float]:
@@ -18,7 +19,8 @@ def audio_features(samples: Samples, sample_rate: int) -> dict[str, float]:
 
     The spectrum is the mean of at most 64 frames spread evenly over the sound.
     """
-    rms = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
+    blocks = (samples[i : i + _BLOCK] for i in range(0, len(samples), _BLOCK))
+    rms = float(np.sqrt(sum(float(np.dot(block, block)) for block in blocks) / len(samples)))
     starts = np.unique(np.linspace(0, max(0, len(samples) - _FFT), _FRAMES).astype(int))
     frames = np.stack([_frame(samples, start) for start in starts]) * np.hanning(_FFT).astype(np.float32)
     power = np.square(np.abs(scipy.fft.rfft(frames)).astype(np.float64)).mean(axis=0)

@@ -115,9 +115,13 @@ def _plain(picture: Image.Image) -> Pixels:
         wide = np.asarray(picture)
         return (wide >> 8).clip(0, 255).astype(np.uint8)
     if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        picture = Image.alpha_composite(white, rgba).convert(
-            "L" if picture.mode in ("L", "LA", "1") else "RGB"
-        )
+        grey = picture.mode in ("L", "LA", "1")
+        picture = _on_white(picture.convert("LA" if grey else "RGBA"))
     return np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    mode = "L" if picture.mode == "LA" else "RGB"
+    white = Image.new(mode, picture.size, "white")
+    white.paste(picture.convert(mode), mask=picture.getchannel("A"))
+    return white

@@ -6,11 +6,13 @@ above it 27 steps for each factor of 6.4, triangles of equal area. It is librosa
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
+from numpy.lib.stride_tricks import sliding_window_view
 
 from services.bundle.manifest import AudioPreprocessing
 from services.common.errors import InvalidInput
@@ -21,6 +23,8 @@ _BREAK_HZ = 1000.0
 _BREAK_MEL = _BREAK_HZ / _LINEAR_HZ_PER_MEL
 _LOG_STEP = np.log(6.4) / 27.0
 _FLOOR = 1e-10
+_BLOCK = 128
+_BANDS_AT_ONCE = 8
 
 
 def hz_to_mel(hz: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -47,6 +51,27 @@ def mel_filterbank(p: AudioPreprocessing) -> npt.NDArray[np.float32]:
     return weights.astype(np.float32)
 
 
+@dataclass(frozen=True)
+class _Band:
+    """A group of mel bands: `weights` float32 [rows, last - first] over real and imaginary parts in turn."""
+
+    rows: slice
+    first: int
+    last: int
+    weights: Samples
+
+
+def _bands(filterbank: Samples) -> list[_Band]:
+    bands = []
+    for row in range(0, len(filterbank), _BANDS_AT_ONCE):
+        weights = filterbank[row : row + _BANDS_AT_ONCE]
+        used = np.flatnonzero(weights.any(axis=0))
+        first, last = (int(used[0]), int(used[-1]) + 1) if len(used) else (0, 1)
+        repeated = np.repeat(weights[:, first:last], 2, axis=1)
+        bands.append(_Band(slice(row, row + len(weights)), 2 * first, 2 * last, repeated))
+    return bands
+
+
 def _hann(length: int) -> Samples:
     """Periodic Hann window."""
     window: Samples = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
@@ -54,7 +79,12 @@ def _hann(length: int) -> Samples:
 
 
 class LogMel:
-    """Turns samples into normalised log-mel values; one object can be used from many threads."""
+    """Turns samples into normalised log-mel values; one object can be used from many threads.
+
+    Frames are transformed in blocks that stay in the processor's cache. A mel band touches few FFT bins, so
+    groups of neighbouring bands are multiplied only with the bins that they share. Squares of real and imaginary
+    parts lie side by side and the weights are repeated to match: adding them is part of the multiplication.
+    """
 
     def __init__(self, p: AudioPreprocessing) -> None:
         if not p.fmin < p.fmax <= p.sample_rate / 2:
@@ -65,7 +95,7 @@ class LogMel:
             )
         self.preprocessing = p
         self._window = _hann(p.n_fft)
-        self._weights = mel_filterbank(p).T.copy()
+        self._bands = _bands(mel_filterbank(p))
 
     def frames(self, samples: int) -> int:
         """Frames of a sound of so many samples: frames are centred on multiples of the hop."""
@@ -74,10 +104,21 @@ class LogMel:
     def power(self, samples: Samples) -> Samples:
         """Mel power, float32 [n_mels, frames]; zeros are assumed before and after the sound."""
         p = self.preprocessing
-        padded = np.pad(samples, p.n_fft // 2)
-        frames = np.lib.stride_tricks.sliding_window_view(padded, p.n_fft)[:: p.hop_length]
-        spectrum = scipy.fft.rfft(frames * self._window, axis=-1)
-        return np.ascontiguousarray(((spectrum.real**2 + spectrum.imag**2) @ self._weights).T)
+        count = self.frames(len(samples))
+        padded = np.zeros(len(samples) + 2 * (p.n_fft // 2) + p.n_fft % 2, np.float32)
+        padded[p.n_fft // 2 : p.n_fft // 2 + len(samples)] = samples
+        frames = sliding_window_view(padded, p.n_fft)[:: p.hop_length][:count]
+        result = np.empty((p.n_mels, count), np.float32)
+        windowed = np.empty((min(_BLOCK, count), p.n_fft), np.float32)
+        for start in range(0, count, _BLOCK):
+            block = frames[start : start + _BLOCK]
+            np.multiply(block, self._window, out=windowed[: len(block)])
+            squares = scipy.fft.rfft(windowed[: len(block)], overwrite_x=True).view(np.float32)
+            np.multiply(squares, squares, out=squares)
+            for band in self._bands:
+                bins = squares[:, band.first : band.last].T
+                np.matmul(band.weights, bins, out=result[band.rows, start : start + len(block)])
+        return result
 
     def __call__(self, samples: Samples) -> Samples:
         """Normalised decibels, float32 [n_mels, frames] of samples float32 [n]."""

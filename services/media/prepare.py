@@ -53,15 +53,13 @@ def _prepare_image(data: bytes, p: ImagePreprocessing, limits: MediaLimits) -> P
 
 def _prepare_audio(data: bytes, p: AudioPreprocessing, limits: MediaLimits) -> Prepared:
     limits.check_size(data)
-    if sniff(data) == "npy":
-        sound = decode_samples(data, p.sample_rate, limits)
-    else:
-        sound = decode_audio(data, limits)
+    given = sniff(data) == "npy"
+    sound = decode_samples(data, p.sample_rate, limits) if given else decode_audio(data, limits)
     transform = log_mel(p)
     length, hop = round(p.window_seconds * p.sample_rate), round(p.hop_seconds * p.sample_rate)
-    expected = round(sound.duration * p.sample_rate)
-    shape = (max(1, count_windows(expected, length, max(1, hop))), 1, p.n_mels, transform.frames(length))
-    _check_tensor(shape, limits)
+    count = round(sound.duration * p.sample_rate)
+    shape = (count_windows(count, length, max(1, hop)), 1, p.n_mels, transform.frames(length))
+    _check_work(count, shape, limits)
     samples = resample(sound.samples, sound.sample_rate, p.sample_rate)
     starts, windows = split_windows(samples, p.sample_rate, p.window_seconds, p.hop_seconds)
     tensor = np.empty((len(starts), *shape[1:]), np.float32)
@@ -70,7 +68,13 @@ def _prepare_audio(data: bytes, p: AudioPreprocessing, limits: MediaLimits) -> P
     return Prepared(tensor, starts, sound.duration, audio_features(samples, p.sample_rate))
 
 
-def _check_tensor(shape: tuple[int, ...], limits: MediaLimits) -> None:
+def _check_work(samples: int, shape: tuple[int, ...], limits: MediaLimits) -> None:
+    if samples > limits.max_frames:
+        raise TooLarge(
+            "the sound has too many samples at the model's rate",
+            value=samples,
+            allowed=f"up to {limits.max_frames:,}",
+        )
     if shape[0] > limits.max_windows:
         raise TooLarge(
             "the sound gives too many windows", value=shape[0], allowed=f"up to {limits.max_windows}"
