@@ -7,7 +7,7 @@ from typing import Annotated
 
 from hera.workflows import Parameter
 
-from services.bundle.reader import Bundle
+from services.bundle.reader import Bundle, read_bundle
 from services.common.digest import short
 from services.common.errors import Refused, Unavailable
 from workflows.release.evidence import Evidence, released
@@ -182,7 +182,9 @@ def wait_until_running(settings: StepSettings, wanted: Evidence) -> tuple[str, s
 
 def bundle_of(settings: StepSettings, wanted: Evidence) -> Bundle:
     """The bundle in the released image, checked against the digests that the evidence names."""
-    return image_store(settings).bundle(wanted.image_digest, wanted.bundle_digest, settings.cache / "images")
+    folder = settings.cache / "images" / short(wanted.image_digest)
+    unpacked = image_store(settings).unpack(wanted.image_digest, folder)
+    return read_bundle(unpacked / "bundle", expected_digest=wanted.bundle_digest)
 
 
 def _aftermath(settings: StepSettings, bad: Evidence) -> str:

@@ -10,7 +10,8 @@ from services.bundle.reader import read_bundle
 from services.common.digest import short
 from services.common.errors import IntegrityError, InvalidInput
 from services.common.mlflow_rest import MlflowClient
-from workflows.release.image import ImageStore, ServingBase
+from workflows.release.base import ServingBase
+from workflows.release.image import ImageStore
 from workflows.steps.outcome import say, workflow_step
 from workflows.steps.settings import StepSettings, service_url
 
@@ -40,10 +41,9 @@ def build_image(
     labels = {
         "org.opencontainers.image.title": f"rookery/{application}",
         "org.opencontainers.image.version": model_version,
-        "io.rookery.application": application,
-        "io.rookery.model-version": model_version,
-        "io.rookery.run-id": str(version["run_id"]),
-        "io.rookery.bundle-digest": promised,
+        "rookery.application": application,
+        "rookery.model_version": model_version,
+        "rookery.run_id": str(version["run_id"]),
     }
     digest = image_store(settings).build(
         ServingBase.from_checkout(Path(settings.serving_base)), folder, labels
