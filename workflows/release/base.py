@@ -67,8 +67,8 @@ class ServingBase:
             files |= {f"app/{path.relative_to(repository).as_posix()}": path for path in _sources(folder)}
         names = [{"path": name, "sha256": digest_file(path)} for name, path in sorted(files.items())]
         labels = {
-            "rookery.serving_environment": digest_file(lock),
-            "rookery.serving_code": digest_bytes(canonical_json(names)),
+            "io.rookery.serving-environment": digest_file(lock),
+            "io.rookery.serving-code": digest_bytes(canonical_json(names)),
         }
         return cls(files=files, config=default_config(), labels=labels)
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from services.common.errors import Unavailable
+from services.common.errors import InvalidInput, NotFound, Unavailable
 from workflows.release.git import Git, GitError, check_remote
 from workflows.release.names import check_token, one_line
 from workflows.release.settings import GitSettings
@@ -107,8 +108,18 @@ class GitOps:
             return self.git.text("rev-parse", "--verify", f"refs/remotes/origin/{branch}")
 
     def tree(self, revision: str | None = None) -> Tree:
-        """The files of a commit, of the newest one by default."""
-        return Tree(self.git, revision or self.tip())
+        """The files of a commit, of the newest one by default.
+
+        Raises:
+            NotFound: the branch has no such commit.
+        """
+        if revision is None:
+            return Tree(self.git, self.tip())
+        if not self._has(revision):
+            self.tip()
+            if not self._has(revision):
+                raise NotFound(f"{self.remote} has no such commit", value=revision)
+        return Tree(self.git, revision)
 
     def read(self, path: str, revision: str | None = None) -> bytes | None:
         """A file of a commit, of the newest one by default."""
@@ -128,7 +139,7 @@ class GitOps:
         tip = self.tip()
         unmoved = tries = 0
         while True:
-            tree = self.tree(tip)
+            tree = Tree(self.git, tip)
             message = change(tree)
             if isinstance(message, Done):
                 return Commit(message.revision, created=False)
@@ -148,6 +159,12 @@ class GitOps:
                 raise Unavailable(f"nothing could be pushed to {self.remote}: {failure}")
             tip = now
             time.sleep(random.uniform(0, min(_LONGEST_PAUSE_SECONDS, _PAUSE_SECONDS * 2 ** min(tries, 5))))  # noqa: S311
+
+    def _has(self, revision: str) -> bool:
+        if not re.fullmatch(r"[0-9a-f]{7,64}", revision):
+            raise InvalidInput("this is no commit", value=revision)
+        there = (self.path / "HEAD").exists()
+        return there and self.git.succeeds("cat-file", "-e", f"{revision}^{{commit}}")
 
     def _commit_object(self, tree: Tree, message: Message) -> str:
         made = self.git.run(

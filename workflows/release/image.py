@@ -10,20 +10,22 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from services.bundle.reader import MAX_FILE_BYTES, digest_entries
+from services.bundle.reader import MAX_FILE_BYTES, Bundle, digest_entries, read_bundle
 from services.common.digest import canonical_json, digest_file
-from services.common.errors import IntegrityError, InvalidInput, NotFound
+from services.common.errors import IntegrityError, InvalidInput, NotFound, RookeryError
 from workflows.release.base import CONFIG, INDEX, MANIFEST, PLAIN_LAYER, Layer, ServingBase, image_parts
 from workflows.release.blobs import BlobStore, full_disk_named, sync_folder
 from workflows.release.layer import HashingWriter, Packed, read_layer, write_layer
 
-BUNDLE_DIGEST = "rookery.bundle_digest"
+BUNDLE_DIGEST = "io.rookery.bundle-digest"
 BUNDLE_FILES = tuple(sorted(MAX_FILE_BYTES))
+
+__all__ = ["BUNDLE_DIGEST", "BUNDLE_FILES", "ImageStore", "ServingBase", "bundle_files", "has_remote_base"]
 
 _JSON_BYTES = 4 << 20
 _REF_NAME = "org.opencontainers.image.ref.name"
@@ -149,27 +151,48 @@ class ImageStore:
         """
         self.check(digest)
         manifest = self.manifest(digest)
+        self._write_layers(manifest["layers"], folder)
+        return folder
+
+    def bundle(self, digest: str, bundle_digest: str, cache: Path) -> Bundle:
+        """The bundle in an image, kept unpacked below `cache`.
+
+        Raises:
+            NotFound: there is no such image.
+            IntegrityError: image or bundle were altered; a copy in the cache that was altered is made anew.
+        """
+        layer = self.manifest(digest)["layers"][-1]
+        folder = cache / "unpacked" / digest.removeprefix("sha256:")
+        if folder.exists():
+            with suppress(RookeryError):
+                return read_bundle(folder / "bundle", bundle_digest)
+        self.blobs.check(layer["digest"])
+        self._write_layers([layer], folder)
+        return read_bundle(folder / "bundle", bundle_digest)
+
+    def _write_layers(self, layers: Iterable[Mapping[str, Any]], folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = folder.parent / f".{folder.name}.{uuid.uuid4().hex}"
         try:
             with full_disk_named(folder.parent):
-                for layer in manifest["layers"]:
+                for layer in layers:
                     self._extract(layer, fresh)
-            if folder.exists() and _same_files(folder, fresh):
-                return folder
-            _swap(fresh, folder)
+            if not (folder.exists() and _same_files(folder, fresh)):
+                _swap(fresh, folder)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
-        return folder
 
     def _extract(self, layer: Mapping[str, Any], folder: Path) -> None:
         with self.blobs.path(layer["digest"]).open("rb") as source:
             for member in read_layer(source, layer["mediaType"]):
                 path = folder / member.name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                with path.open("wb") as file:
-                    for chunk in member.chunks():
-                        file.write(chunk)
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    with path.open("wb") as file:
+                        for chunk in member.chunks():
+                            file.write(chunk)
+                except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+                    raise IntegrityError("a layer names a path twice", value=member.name) from error
 
     def _layer(self, files: Mapping[str, Path]) -> tuple[Layer, dict[str, Packed]]:
         def fill(writer: HashingWriter) -> dict[str, Packed]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from services.common.digest import short
 from services.common.errors import Refused
-from workflows.release.application import ApplicationFacts, load_application
+from workflows.release.application import load_application
 from workflows.release.component import component_path, release_folder, render_component
 from workflows.release.evidence import Evidence, Gate, Released, evidence_path, released, timestamp
 from workflows.release.gitops import Change, Commit, Done, GitOps, Message
@@ -57,7 +57,7 @@ def release(gitops: GitOps, evidence: Evidence) -> ReleaseResult:
             raise Refused(
                 "a new version enters at the first environment", value=evidence.environment, allowed=first
             )
-        _check_gate(evidence.gate, evidence.model_version)
+        check_gate(evidence.gate, evidence.model_version)
         return _enter(tree, evidence)
 
     return _result(
@@ -99,16 +99,13 @@ def promote(
     made: list[Evidence] = []
 
     def change(tree: Tree) -> Message | Done:
-        facts = load_application(tree, application)
-        facts.check_transition(source, target)
+        load_application(tree, application).check_transition(source, target)
         own = _own_commit(tree, application, target, workflow, version)
         if own is not None and own.evidence is not None:
             refuse_quarantined(tree, own.evidence)
             made[:] = [own.evidence]
             return Done(own.commit)
-        proof = _check_source(released(tree, application, source), facts, source, version)
-        _check_gate(gate or proof.gate, version)
-        _check_running(proof, running(), source)
+        proof = _check_source(tree, application, source, version, running, gate)
         evidence = proof.model_copy(
             update={
                 "environment": target,
@@ -129,6 +126,31 @@ def promote(
     return _result(gitops, made[0], commit)
 
 
+def check_promotion(
+    gitops: GitOps,
+    application: str,
+    source: str,
+    target: str,
+    model_version: str,
+    *,
+    running: Callable[[], RunningModel],
+    gate: Gate | None = None,
+) -> Evidence:
+    """Make every check of `promote` at the tip and commit nothing; returns the evidence of the source environment.
+
+    Raises:
+        NotFound, Refused, Unavailable: as `promote`.
+    """
+    version = str(check_version(model_version))
+    tree = gitops.tree()
+    load_application(tree, application).check_transition(source, target)
+    proof = _check_source(tree, application, source, version, running, gate)
+    refuse_quarantined(tree, proof)
+    there = released(tree, application, target)
+    refuse_stale(proof.model_copy(update={"environment": target}), there)
+    return proof
+
+
 def _enter(tree: Tree, evidence: Evidence) -> Message | Done:
     refuse_quarantined(tree, evidence)
     application, environment = evidence.application, evidence.environment
@@ -138,14 +160,23 @@ def _enter(tree: Tree, evidence: Evidence) -> Message | Done:
     there = released(tree, application, environment)
     if there is not None and there.image_digest == evidence.image_digest:
         return Done(_since(tree, application, environment))
+    refuse_stale(evidence, there)
+    write_release(tree, evidence)
+    return describe(evidence, there)
+
+
+def refuse_stale(evidence: Evidence, there: Released | None) -> None:
+    """Pass when the environment has nothing newer than `evidence`.
+
+    Raises:
+        Refused: it has.
+    """
     if there is not None and there.evidence.version > evidence.version:
         raise Refused(
-            f"stale: {application} {environment} has a newer version",
+            f"stale: {evidence.application} {evidence.environment} has a newer version",
             value=evidence.model_version,
             allowed=f"{there.evidence.model_version} or newer",
         )
-    write_release(tree, evidence)
-    return describe(evidence, there)
 
 
 def write_release(tree: Tree, evidence: Evidence) -> None:
@@ -194,24 +225,45 @@ def trailers(evidence: Evidence, before: Released | None, reason: str | None = N
     return found
 
 
-def _check_gate(gate: Gate, version: str) -> None:
+def check_gate(gate: Gate, version: str) -> None:
+    """Pass when the gate accepted the version.
+
+    Raises:
+        Refused: it did not.
+    """
     if gate.decision != "accepted":
         raise Refused(
             f"version {version} did not pass its gate: {'; '.join(gate.reasons) or 'no reason recorded'}"
         )
 
 
-def _check_source(origin: Released | None, facts: ApplicationFacts, source: str, version: str) -> Evidence:
+def _check_source(
+    tree: Tree,
+    application: str,
+    source: str,
+    version: str,
+    running: Callable[[], RunningModel],
+    gate: Gate | None,
+) -> Evidence:
+    origin = released(tree, application, source)
     if origin is None:
-        raise Refused(f"nothing is released to {facts.name} {source}", value=version)
-    if origin.evidence.model_version != version:
+        raise Refused(f"nothing is released to {application} {source}", value=version)
+    proof = origin.evidence
+    if proof.model_version != version:
         raise Refused(
-            f"{facts.name} {source} has another version", value=version, allowed=origin.evidence.model_version
+            f"{application} {source} has another version", value=version, allowed=proof.model_version
         )
-    return origin.evidence
+    check_gate(gate or proof.gate, version)
+    check_running(proof, running(), source)
+    return proof
 
 
-def _check_running(proof: Evidence, running: RunningModel, source: str) -> None:
+def check_running(proof: Evidence, running: RunningModel, source: str) -> None:
+    """Pass when a server has in memory what git says of its environment.
+
+    Raises:
+        Refused: it has another bundle, or was started from another image.
+    """
     place = f"the server of {proof.application} {source}"
     if running.bundle_digest != proof.bundle_digest:
         raise Refused(f"{place} runs another bundle than git says", value=running.bundle_digest,
