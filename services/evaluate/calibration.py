@@ -6,6 +6,7 @@ Source: Guo, Pleiss, Sun and Weinberger, On Calibration of Modern Neural Network
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def reliability(answers: Answers, bins: int = BINS) -> Reliability:
     return Reliability(counts, mean_said, mean_right, float((counts * gaps).sum() / max(len(said), 1)))
 
 
-def probabilities(logits: Floats, temperature: float, *, multi_label: bool) -> Floats:
+def probabilities(logits: NDArray[np.floating[Any]], temperature: float, *, multi_label: bool) -> Floats:
     """Softmax or sigmoid of logits [..., classes] / temperature, in float64."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     if multi_label:
