@@ -1,0 +1,39 @@
+"""Temperature scaling. Source: Guo et al., On calibration of modern neural networks, 2017."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+from services.train.scoring import by_item, probabilities
+
+_LOWEST, _HIGHEST = 0.05, 20.0
+
+
+def fit_temperature(
+    logits: NDArray[np.float32],
+    item_of: NDArray[np.int64],
+    targets: NDArray[np.float32],
+    *,
+    multi_label: bool,
+) -> float:
+    """The temperature, from 0.05 to 20, with the least negative log-likelihood of items.
+
+    Args:
+        logits: of windows, float32 [n, classes].
+        item_of: int64 [n].
+        targets: of items, zeros and ones, float32 [items, classes].
+    """
+
+    def loss(log_temperature: float) -> float:
+        found = probabilities(logits, multi_label=multi_label, temperature=float(np.exp(log_temperature)))
+        clipped = np.clip(by_item(found, item_of, len(targets)).astype(np.float64), 1e-7, 1 - 1e-7)
+        likelihood = targets * np.log(clipped)
+        if multi_label:
+            likelihood = likelihood + (1 - targets) * np.log(1 - clipped)
+        return float(-likelihood.sum(axis=1).mean())
+
+    bounds = (float(np.log(_LOWEST)), float(np.log(_HIGHEST)))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-3})
+    return round(float(np.exp(found.x)), 4)

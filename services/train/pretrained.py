@@ -1,0 +1,149 @@
+"""Weights to start from, from a local file or S3: bounded in size, never unpickled beyond tensors, digest recorded."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from services.common.digest import digest_bytes
+from services.common.errors import InvalidInput, NotFound, TooLarge, Unavailable
+from services.data.store import ObjectStoreSettings
+
+_MIB = 1 << 20
+_SUFFIXES = (".safetensors", ".pt", ".pth")
+
+
+def load_pretrained(
+    network: nn.Module,
+    source: str,
+    *,
+    roots: Sequence[Path] | None,
+    store: ObjectStoreSettings,
+    max_mib: int,
+) -> str:
+    """Put the weights whose names and shapes fit into the network; the last layer stays fresh where classes differ.
+
+    Returns:
+        The digest of the file.
+
+    Raises:
+        InvalidInput: it is no such file, lies outside the roots, or hardly any weight fits.
+        NotFound, TooLarge, Unavailable: it is not there, too large, or the object store is away.
+    """
+    check_pretrained(source, roots)
+    limit = max_mib * _MIB
+    data = _from_store(source, store, limit) if source.startswith("s3://") else _from_disk(Path(source), limit)
+    weights = _parse(data, source)
+    own = network.state_dict()
+    if "conv1.weight" in own and "conv1.weight" in weights:
+        weights["conv1.weight"] = _fit_channels(weights["conv1.weight"], own["conv1.weight"].shape[1])
+    fitting = {
+        name: value for name, value in weights.items() if name in own and own[name].shape == value.shape
+    }
+    needed = sum(value.numel() for name, value in own.items() if not name.startswith(("fc.", "head.")))
+    covered = sum(value.numel() for value in fitting.values())
+    if covered < 0.9 * needed:
+        raise InvalidInput(
+            f"the pretrained weights do not fit this family: {covered} of {needed} values",
+            value=source,
+            allowed="a state dict of torchvision's network of the same name",
+        )
+    network.load_state_dict(fitting, strict=False)
+    return digest_bytes(data)
+
+
+def check_pretrained(source: str, roots: Sequence[Path] | None) -> None:
+    """What can be said of the address alone.
+
+    Raises:
+        InvalidInput: it is neither an absolute path in the roots nor on S3, or not named as weights are.
+    """
+    allowed = "an absolute path or s3:// address that ends in " + ", ".join(_SUFFIXES)
+    if not source.startswith(("/", "s3://")) or not source.endswith(_SUFFIXES):
+        raise InvalidInput("pretrained weights are no such file", value=source, allowed=allowed)
+    if source.startswith("/") and roots is not None:
+        real = Path(source).resolve()
+        if not any(real.is_relative_to(root.resolve()) for root in roots):
+            raise InvalidInput(
+                "the pretrained weights lie outside the folders for data",
+                value=source,
+                allowed=", ".join(map(str, roots)),
+            )
+
+
+def _from_disk(path: Path, limit: int) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > limit:
+            raise _too_large(str(path), size, limit)
+        return path.read_bytes()
+    except OSError as error:
+        raise NotFound(f"the pretrained weights cannot be read: {error.strerror}", value=str(path)) from error
+
+
+def _from_store(source: str, store: ObjectStoreSettings, limit: int) -> bytes:
+    from minio import Minio
+    from minio.error import S3Error
+    from urllib3.exceptions import HTTPError
+
+    if not store.endpoint:
+        raise InvalidInput("no object store is set", value=source, allowed="ROOKERY_S3_ENDPOINT=host:port")
+    bucket, _, name = source.removeprefix("s3://").partition("/")
+    client = Minio(
+        store.endpoint,
+        access_key=store.access_key.get_secret_value() or None,
+        secret_key=store.secret_key.get_secret_value() or None,
+        region=store.region,
+        secure=store.secure,
+    )
+    try:
+        size = client.stat_object(bucket, name).size or 0
+        if size > limit:
+            raise _too_large(source, size, limit)
+        answer = client.get_object(bucket, name, length=size)
+        try:
+            return bytes(answer.read())
+        finally:
+            answer.close()
+            answer.release_conn()
+    except S3Error as error:
+        raise NotFound(f"the pretrained weights cannot be read: {error.message}", value=source) from error
+    except (ValueError, HTTPError, OSError) as error:
+        raise Unavailable(f"the object store did not give the weights: {error}", value=source) from error
+
+
+def _parse(data: bytes, source: str) -> dict[str, Tensor]:
+    try:
+        if source.endswith(".safetensors"):
+            from safetensors.torch import load
+
+            found: Any = load(data)
+        else:
+            found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError, KeyError) as error:
+        raise InvalidInput("the pretrained weights hold more than tensors or are damaged", value=source) from error
+    except Exception as error:
+        # safetensors has an error class of its own that is not exported by its stubs.
+        raise InvalidInput(f"the pretrained weights cannot be read: {error}", value=source) from error
+    if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
+        found = found["state_dict"]
+    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise InvalidInput("the pretrained weights are no state dict", value=source)
+    return {str(name).removeprefix("module."): value for name, value in found.items()}
+
+
+def _fit_channels(weight: Tensor, channels: int) -> Tensor:
+    """The first layer for another number of channels: the mean over the three colours keeps its response."""
+    if weight.shape[1] == channels:
+        return weight
+    return weight.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1) * (weight.shape[1] / channels)
+
+
+def _too_large(source: str, size: int, limit: int) -> TooLarge:
+    return TooLarge("the pretrained weights are too large", value=f"{source}: {size}", allowed=f"{limit} bytes")

@@ -1,0 +1,104 @@
+"""What is known of a training, on disk: one folder each.
+
+`job.json` is written by the service alone, `progress.json` and `result.json` by the training process alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Stage = Literal["creating", "queued", "running", "ended"]
+Record = TypeVar("Record", bound=BaseModel)
+Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+
+
+class Request(BaseModel):
+    """What was asked for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    application: str
+    model_name: str
+    data_source: str
+    hyperparameters: dict[str, str]
+
+
+class Job(BaseModel):
+    """One training from the request to the end of its run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    job_id: str
+    request: Request
+    key: str = Field("", description="SHA-256 of the Idempotency-Key, or empty")
+    code_revision: str = ""
+    experiment_id: str = ""
+    run_id: str = ""
+    stage: Stage = "creating"
+    status: Status = "RUNNING"
+    reason: str = ""
+    created: float = Field(default_factory=time.time, description="Unix seconds")
+    restarts: int = 0
+    pid: int | None = None
+    pid_started: int | None = None
+    cancelled: bool = False
+    told: bool = Field(False, description="MLflow knows the end")
+
+
+class Progress(BaseModel):
+    """How far the training process is."""
+
+    stage: str = "starting"
+    epoch: int = 0
+    epochs: int = 0
+    metrics: dict[str, float] = Field(default_factory=dict)
+
+
+class Result(BaseModel):
+    """How the training process ended."""
+
+    status: Status
+    reason: str = ""
+    told: bool = False
+    bundle_digest: str = ""
+
+
+def write(path: Path, record: BaseModel) -> None:
+    """Replace a record atomically, on disk when this returns.
+
+    Raises:
+        OSError: the disk is full or not writable; the former record is still there.
+    """
+    temporary = path.with_suffix(".partial")
+    with temporary.open("w") as file:
+        file.write(record.model_dump_json(indent=1))
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_job(folder: Path) -> Job | None:
+    """The job of a folder, or nothing if there is none or it cannot be read."""
+    return _read(folder / "job.json", Job)
+
+
+def read_progress(folder: Path) -> Progress:
+    """The progress, or that of a training which has not begun."""
+    return _read(folder / "progress.json", Progress) or Progress()
+
+
+def read_result(folder: Path) -> Result | None:
+    """The result, or nothing while there is none."""
+    return _read(folder / "result.json", Result)
+
+
+def _read(path: Path, kind: type[Record]) -> Record | None:
+    try:
+        return kind.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
