@@ -1,0 +1,461 @@
+"""Steps and DAG templates: groups, loops, conditions, dependencies, and the outputs that they pass on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from services.common.errors import InvalidInput, RookeryError
+from workflows.local.expressions import evaluate_when, parse
+from workflows.local.manifest import Sequence, Step, Task, Template
+from workflows.local.nodes import ERROR, FAILED, OMITTED, RUNNING, SKIPPED, SUCCEEDED, Node, item_name, plain
+from workflows.local.substitution import Unresolved, lookup, substitute, substitute_all, tag_value
+from workflows.local.templates import Found
+from workflows.local.validation import dependencies_of
+
+if TYPE_CHECKING:
+    from workflows.local.scheduler import Call, Scheduler
+
+MAX_ITEMS = 10_000
+
+
+@dataclass(frozen=True)
+class Expanded:
+    """A step, or one turn of a loop. `scope` adds the item to the names."""
+
+    suffix: str
+    scope: dict[str, str]
+
+
+def timestamp(moment: float) -> str:
+    """A time as Argo writes it."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def run_steps(scheduler: Scheduler, call: Call, node: Node, found: Found, scope: dict[str, str]) -> Node:
+    """Brings a steps template forward, group by group."""
+    state = scheduler.state
+    names = dict(scope)
+    last = node
+    for index, group in enumerate(found.template.steps or []):
+        name = f"{call.name}[{index}]"
+        current = state.nodes.get(name)
+        if current is None:
+            current = state.create(name, f"[{index}]", "StepGroup", RUNNING, boundary=node.id)
+            state.adopt(last, current)
+        if not current.fulfilled:
+            run_group(scheduler, call, current, group, found, names, node)
+        if not current.fulfilled:
+            return node
+        if current.failed:
+            return state.mark(node, FAILED, current.message)
+        for step in group:
+            names |= node_scope(scheduler, f"{name}.{step.name}", f"steps.{step.name}", node.id)
+        last = current
+    return pass_on(scheduler, node, found.template, names)
+
+
+def run_group(
+    scheduler: Scheduler,
+    call: Call,
+    current: Node,
+    group: list[Step],
+    found: Found,
+    names: dict[str, str],
+    above: Node,
+) -> None:
+    """Starts what can start of one group of parallel steps, and assesses the group when all have ended."""
+    state = scheduler.state
+    unfinished = False
+    failed: Node | None = None
+    for step in group:
+        base = f"{current.name}.{step.name}"
+        try:
+            turns = expand(scheduler, base, step, names)
+        except RookeryError as error:
+            state.mark(current, ERROR, str(error))
+            return
+        for turn in turns:
+            child = start(scheduler, call, base, step, turn, found, names, above)
+            if child is None:
+                unfinished = True
+                continue
+            state.adopt(current, child)
+            unfinished = unfinished or not child.fulfilled
+            if child.failed and not continues(step, child):
+                failed = failed or child
+    if unfinished and failed is not None and found.template.fail_fast and not state.active(above.id):
+        state.mark(current, FAILED, "template has failed or errored children and failFast enabled")
+    elif not unfinished:
+        state.mark(current, FAILED if failed else SUCCEEDED, f"child '{failed.id}' failed" if failed else "")
+
+
+def continues(step: Step, node: Node) -> bool:
+    """Whether the workflow goes on although this node ended badly."""
+    return step.continue_on.failed if node.phase == FAILED else step.continue_on.error
+
+
+def start(
+    scheduler: Scheduler,
+    call: Call,
+    base: str,
+    step: Step,
+    turn: Expanded,
+    found: Found,
+    names: Mapping[str, str],
+    above: Node,
+) -> Node | None:
+    """Starts or goes on with one step; None where the limits leave no room yet."""
+    state, name = scheduler.state, base + turn.suffix
+    node = state.nodes.get(name)
+    if node is not None and node.fulfilled:
+        return node
+    scope = {**names, **turn.scope}
+    made = type(call)(
+        name, step.name + turn.suffix, step, {}, found.scope, above.id,
+        "tasks" if isinstance(step, Task) else "steps", call.is_exit,
+    )  # fmt: skip
+    try:
+        if (
+            node is None
+            and step.when is not None
+            and not evaluate_when(step.when, lambda tag: tag_value(tag, scope))
+        ):
+            shown = substitute(step.when, scope)
+            return state.create(
+                name,
+                made.display,
+                "Skipped",
+                SKIPPED,
+                boundary=above.id,
+                message=f"when '{shown}' evaluated false",
+            )
+        values = {
+            p.name: substitute(p.value, scope) for p in step.arguments.parameters if p.value is not None
+        }
+    except RookeryError as error:
+        return scheduler.error(made, str(error))
+    return scheduler.execute(
+        type(call)(name, made.display, step, values, found.scope, above.id, made.prefix, call.is_exit)
+    )
+
+
+def expand(scheduler: Scheduler, base: str, step: Step, names: Mapping[str, str]) -> list[Expanded]:
+    """One turn for each item of a loop, or just one. Remembered: it stays the same for the whole run."""
+    if not step.loops:
+        return [Expanded("", {})]
+    if base not in scheduler.expansions:
+        if step.with_items is not None:
+            items = substitute_all(step.with_items, names)
+        elif step.with_param is not None:
+            items = _items(step.name, substitute(step.with_param, names))
+        else:
+            assert step.with_sequence is not None
+            items = sequence(Sequence(**substitute_all(step.with_sequence.model_dump(by_alias=True), names)))
+        if len(items) > MAX_ITEMS:
+            raise InvalidInput(
+                f"step {step.name} loops over too many items", value=len(items), allowed=str(MAX_ITEMS)
+            )
+        scheduler.expansions[base] = [
+            Expanded(item_name(i, item), item_scope(item)) for i, item in enumerate(items)
+        ]
+    return scheduler.expansions[base]
+
+
+def _items(name: str, text: str) -> list[Any]:
+    try:
+        items = json.loads(text)
+    except ValueError as error:
+        raise InvalidInput(f"withParam of step {name} is no JSON", value=text) from error
+    if not isinstance(items, list):
+        raise InvalidInput(f"withParam of step {name} is no JSON list", value=text)
+    return items
+
+
+def item_scope(item: Any) -> dict[str, str]:
+    """`item`, and for a map `item.key`."""
+    scope = {"item": plain(item)}
+    if isinstance(item, dict):
+        scope |= {f"item.{key}": plain(value) for key, value in item.items()}
+    return scope
+
+
+def sequence(spec: Sequence) -> list[str]:
+    """The texts of `withSequence`."""
+    start_text = spec.start or "0"
+    try:
+        first = int(start_text)
+        if (spec.count is None) == (spec.end is None):
+            raise InvalidInput("withSequence needs either count or end")
+        if spec.count is not None:
+            numbers = range(first, first + int(spec.count))
+        else:
+            last = int(spec.end or "0")
+            numbers = range(first, last + 1) if first <= last else range(first, last - 1, -1)
+    except ValueError as error:
+        raise InvalidInput("withSequence: no number", value=str(error)) from error
+    if len(numbers) > MAX_ITEMS:
+        raise InvalidInput("withSequence is too long", value=len(numbers), allowed=str(MAX_ITEMS))
+    return [(spec.format or "%d") % number for number in numbers]
+
+
+def node_scope(scheduler: Scheduler, name: str, prefix: str, boundary: str) -> dict[str, str]:
+    """What later steps can know of a node; of a loop the lists of what its turns gave."""
+    node = scheduler.state.nodes.get(name)
+    if node is None or node.type == "TaskGroup":
+        turns = [
+            n for n in scheduler.state.nodes.values()
+            if n.boundary == boundary and n.name.startswith(f"{name}(") and not n.retried and n.type != "Skipped"
+        ]  # fmt: skip
+        own = {f"{prefix}.status": node.phase, f"{prefix}.id": node.id} if node is not None else {}
+        return own | _lists(prefix, sorted(turns, key=_turn_number))
+    if node.type == "Retry" and node.children:
+        last = scheduler.state.by_id[node.children[-1]]
+        status = node.phase
+        node = last
+    else:
+        status = node.phase
+    scope = {
+        f"{prefix}.id": node.id,
+        f"{prefix}.status": status,
+        f"{prefix}.startedAt": timestamp(node.started),
+    }
+    if node.finished is not None:
+        scope[f"{prefix}.finishedAt"] = timestamp(node.finished)
+    if node.exit_code is not None:
+        scope[f"{prefix}.exitCode"] = scope[f"{prefix}.outputs.exitCode"] = node.exit_code
+    if node.result is not None:
+        scope[f"{prefix}.outputs.result"] = node.result
+    if node.parameters:
+        pairs = [{"name": key, "value": value} for key, value in node.parameters.items()]
+        scope[f"{prefix}.outputs.parameters"] = json.dumps(pairs, separators=(",", ":"))
+    return scope | {f"{prefix}.outputs.parameters.{key}": value for key, value in node.parameters.items()}
+
+
+def _turn_number(node: Node) -> int:
+    return int(node.name.rpartition("(")[2].partition(":")[0])
+
+
+def _lists(prefix: str, turns: list[Node]) -> dict[str, str]:
+    good = [node for node in turns if node.phase == SUCCEEDED]
+    if not turns:
+        return {}
+    columns: dict[str, list[Any]] = {}
+    for node in good:
+        for key, value in node.parameters.items():
+            columns.setdefault(key, []).append(value)
+
+    def dump(value: object) -> str:
+        return json.dumps(value, separators=(",", ":"))
+
+    results = [_json_or_text(node.result) for node in good if node.result is not None]
+    return {
+        f"{prefix}.outputs.result": dump(results),
+        f"{prefix}.outputs.parameters": dump([node.parameters for node in good if node.parameters]),
+        **{f"{prefix}.outputs.parameters.{key}": dump(_all_json(values)) for key, values in columns.items()},
+    }
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _all_json(values: list[str]) -> list[Any]:
+    """Argo's rule: the values as JSON where every one of them is, else all as texts."""
+    try:
+        return [json.loads(value) for value in values]
+    except ValueError:
+        return values
+
+
+def pass_on(scheduler: Scheduler, node: Node, template: Template, names: Mapping[str, str]) -> Node:
+    """Ends a steps or DAG node with the outputs that its template takes from its steps."""
+    outputs = {}
+    for output in template.outputs.parameters:
+        source = output.value_from
+        assert source is not None
+        try:
+            if source.parameter is not None:
+                outputs[output.name] = substitute(source.parameter, names)
+            else:
+                value = parse(source.expression or "", "expression").evaluate(lookup(names))
+                if value is None:
+                    raise Unresolved(
+                        f"the expression of output {output.name} is nil", value=source.expression
+                    )
+                outputs[output.name] = plain(value)
+        except RookeryError as error:
+            if source.default is None:
+                return scheduler.state.mark(node, ERROR, str(error))
+            outputs[output.name] = source.default
+    scheduler.finish_pod(node, template, outputs)
+    return scheduler.state.mark(node, SUCCEEDED)
+
+
+def run_dag(scheduler: Scheduler, call: Call, node: Node, found: Found, scope: dict[str, str]) -> Node:
+    """Brings a DAG forward: each target with everything it waits for."""
+    dag = found.template.dag
+    assert dag is not None
+    walk = _Dag(scheduler, call, node, found, scope)
+    waited = {name for task in dag.tasks for name in dependencies_of(task)}
+    targets = (
+        dag.target.split() if dag.target else [task.name for task in dag.tasks if task.name not in waited]
+    )
+    for name in targets:
+        walk.visit(name)
+    phase = walk.assess(targets)
+    if phase == RUNNING:
+        return node
+    if phase != SUCCEEDED:
+        return scheduler.state.mark(node, phase)
+    names = dict(scope)
+    for task in dag.tasks:
+        names |= node_scope(scheduler, f"{call.name}.{task.name}", f"tasks.{task.name}", node.id)
+    return pass_on(scheduler, node, found.template, names)
+
+
+class _Dag:
+    def __init__(
+        self, scheduler: Scheduler, call: Call, node: Node, found: Found, scope: dict[str, str]
+    ) -> None:
+        assert found.template.dag is not None
+        self.scheduler, self.state = scheduler, scheduler.state
+        self.call, self.node, self.found, self.scope = call, node, found, scope
+        self.dag = found.template.dag
+        self.tasks = {task.name: task for task in self.dag.tasks}
+        self.before = {task.name: dependencies_of(task) for task in self.dag.tasks}
+        self.visited: set[str] = set()
+
+    def of(self, name: str) -> Node | None:
+        return self.state.nodes.get(f"{self.call.name}.{name}")
+
+    def visit(self, name: str) -> None:
+        """Starts or goes on with a task, after those that it waits for."""
+        if name in self.visited:
+            return
+        self.visited.add(name)
+        for other in self.before[name]:
+            self.visit(other)
+        node, task = self.of(name), self.tasks[name]
+        if node is not None and node.fulfilled:
+            return
+        if node is None and self.before[name]:
+            ready = [self.of(other) for other in self.before[name]]
+            if any(other is None or not other.fulfilled for other in ready):
+                return
+            if not self.wanted(task):
+                self.made(name, "Skipped", OMITTED, "omitted: depends condition not met")
+                return
+        self.begin(task, node)
+
+    def made(self, name: str, kind: str, phase: str, message: str) -> Node:
+        full = f"{self.call.name}.{name}"
+        node = self.state.create(full, name, kind, phase, boundary=self.node.id, message=message)
+        self.state.adopt(self.node, node)
+        return node
+
+    def wanted(self, task: Task) -> bool:
+        """Whether the results of the tasks before let this one run."""
+        if task.depends is None:
+            return all(self.result(name, None) for name in self.before[task.name])
+
+        def value(path: str) -> bool:
+            name, _, result = path.partition(".")
+            return self.result(name, result or None)
+
+        return parse(task.depends, "depends").test(value)
+
+    def result(self, name: str, result: str | None) -> bool:
+        node, task = self.of(name), self.tasks[name]
+        assert node is not None
+        if result is None:
+            good = node.phase in (SUCCEEDED, SKIPPED)
+            return good or (node.failed and continues(task, node))
+        turns = [self.state.by_id[child].phase for child in node.children] if node.type == "TaskGroup" else []
+        if result == "AnySucceeded":
+            return SUCCEEDED in turns
+        if result == "AllFailed":
+            return bool(turns) and all(phase == FAILED for phase in turns)
+        return node.phase == {"Errored": ERROR}.get(result, result)
+
+    def begin(self, task: Task, node: Node | None) -> None:
+        names = dict(self.scope)
+        for other in self.ancestors(task.name):
+            names |= node_scope(self.scheduler, f"{self.call.name}.{other}", f"tasks.{other}", self.node.id)
+        base = f"{self.call.name}.{task.name}"
+        try:
+            turns = expand(self.scheduler, base, task, names)
+        except RookeryError as error:
+            self.made(task.name, "Skipped", ERROR, str(error))
+            return
+        if not task.loops:
+            child = start(self.scheduler, self.call, base, task, turns[0], self.found, names, self.node)
+            if child is not None:
+                self.state.adopt(self.node, child)
+            return
+        if not turns:
+            self.made(task.name, "Skipped", SKIPPED, "Skipped, empty params")
+            return
+        group = node or self.made(task.name, "TaskGroup", RUNNING, "")
+        children = [
+            start(self.scheduler, self.call, base, task, turn, self.found, names, self.node) for turn in turns
+        ]
+        for child in children:
+            if child is not None:
+                self.state.adopt(group, child)
+        if all(child is not None and child.fulfilled for child in children):
+            bad = [child.phase for child in children if child is not None and child.failed]
+            self.state.mark(group, bad[-1] if bad else SUCCEEDED)
+
+    def ancestors(self, name: str) -> list[str]:
+        seen: dict[str, None] = {}
+        waiting = list(self.before[name])
+        while waiting:
+            other = waiting.pop()
+            if other not in seen:
+                seen[other] = None
+                waiting += self.before[other]
+        return list(seen)
+
+    def branch(self, name: str) -> set[str]:
+        """The phases that a task ends its branch with: its own, or for one that never ran those before it."""
+        node = self.of(name)
+        if node is None:
+            return set()
+        if node.phase not in (SKIPPED, OMITTED):
+            return {node.phase}
+        inherited: set[str] = set()
+        for other in self.before[name]:
+            before = self.of(other)
+            turns = before.children if before is not None and before.type == "TaskGroup" else []
+            inherited |= {self.state.by_id[child].phase for child in turns} or self.branch(other)
+        return inherited or {SUCCEEDED}
+
+    def assess(self, targets: list[str]) -> str:
+        """The DAG's phase, by Argo's rules for targets, failFast and continueOn."""
+        if any(n.boundary == self.node.id and not n.fulfilled for n in self.state.nodes.values()):
+            return RUNNING
+        if self.scheduler.over() and not self.call.is_exit:
+            return FAILED
+        result = SUCCEEDED
+        for name in targets:
+            phases = self.branch(name)
+            bad = next((p for p in (FAILED, ERROR) if p in phases), None)
+            if not phases:
+                result = RUNNING
+                if not self.dag.fail_fast:
+                    break
+            elif bad is not None:
+                task = self.tasks[name]
+                if (task.continue_on.failed and bad == FAILED) or (task.continue_on.error and bad == ERROR):
+                    continue
+                result = bad
+                if self.dag.fail_fast:
+                    break
+        return result

@@ -1,0 +1,193 @@
+"""Runs on disk: where they lie, and what people and programs can read of them while an engine is at work or not."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from services.common.errors import NotFound
+from workflows.local.journal import read_journal
+from workflows.local.manifest import nearest
+from workflows.local.nodes import COMPLETED, PENDING, Node
+from workflows.local.state import State
+from workflows.local.workflow import Workflow
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,80}")
+_FOLLOW_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The places of one run."""
+
+    path: Path
+
+    @property
+    def workflow(self) -> Path:
+        """What was submitted."""
+        return self.path / "workflow.json"
+
+    @property
+    def journal(self) -> Path:
+        """What happened."""
+        return self.path / "journal.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the engine at work, with its process id."""
+        return self.path / "engine.lock"
+
+    @property
+    def log(self) -> Path:
+        """What the engine itself has to say."""
+        return self.path / "engine.log"
+
+    @property
+    def requests(self) -> Path:
+        """What people ask of the engine."""
+        return self.path / "requests"
+
+    def step(self, node: Node) -> Path:
+        """The folder of a node's present process."""
+        return self.path / "nodes" / node.id / str(node.attempt)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it stands. `engine` is the process id of the engine at work on it, if any; times are epoch seconds."""
+
+    name: str
+    phase: str
+    message: str
+    created: float
+    started: float
+    finished: float | None
+    template: str
+    parameters: dict[str, str]
+    outputs: dict[str, str]
+    nodes: list[Node]
+    engine: int | None
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self.phase in COMPLETED
+
+    @property
+    def waiting(self) -> list[Node]:
+        """The suspended nodes that wait for somebody."""
+        return [
+            node for node in self.nodes if node.type == "Suspend" and not node.fulfilled and not self.done
+        ]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def run_folder(home: Path, name: str) -> RunFolder:
+    """The folder of a run; NotFound with the nearest name."""
+    folder = RunFolder(home / "runs" / name)
+    if not _NAME.fullmatch(name) or not folder.workflow.is_file():
+        raise NotFound("there is no such run", value=name, allowed=nearest(name, _names(home)))
+    return folder
+
+
+def _names(home: Path) -> list[str]:
+    root = home / "runs"
+    if not root.is_dir():
+        return []
+    return [entry.name for entry in root.iterdir() if (entry / "workflow.json").is_file()]
+
+
+def list_runs(home: Path) -> list[Run]:
+    """All runs, the newest first."""
+    return sorted((get_run(home, name) for name in _names(home)), key=lambda run: run.created, reverse=True)
+
+
+def get_run(home: Path, name: str) -> Run:
+    """A run as its journal has it."""
+    folder = run_folder(home, name)
+    workflow = Workflow.load(folder.workflow)
+    state = State(name, read_journal(folder.journal))
+    root, outcome = state.nodes.get(name), state.outcome
+    metadata = workflow.manifest.get("metadata") or {}
+    reference = (workflow.manifest.get("spec") or {}).get("workflowTemplateRef") or {}
+    return Run(
+        name=name, phase=outcome.phase or PENDING, message=outcome.message, created=workflow.created,
+        started=outcome.started, finished=outcome.finished,
+        template=str(reference.get("name") or metadata.get("name") or metadata.get("generateName") or "").rstrip("-"),
+        parameters=workflow.parameters, outputs={**outcome.outputs, **(root.parameters if root else {})},
+        nodes=sorted(state.nodes.values(), key=lambda node: node.started), engine=engine_of(folder),
+    )  # fmt: skip
+
+
+def engine_of(folder: RunFolder) -> int | None:
+    """The process id of the engine that holds the run's lock."""
+    try:
+        descriptor = os.open(folder.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.read(descriptor, 32).decode(errors="replace").strip()
+        return int(text) if text.isdigit() else None
+    finally:
+        os.close(descriptor)
+    return None
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """A line of a step's log, without its end."""
+
+    node: str
+    text: str
+
+
+def logs(home: Path, name: str, node: str | None = None, follow: bool = False) -> Iterator[LogLine]:
+    """The lines that steps have written, step by step; `follow` goes on until the run has ended.
+
+    Args:
+        node: only the step of this name, display name or identity.
+    """
+    folder = run_folder(home, name)
+    if node is not None and not follow and not any(_named(n, node) for n in get_run(home, name).nodes):
+        known = [n.display_name for n in get_run(home, name).nodes]
+        raise NotFound(f"run {name} has no such node", value=node, allowed=nearest(node, known))
+    offsets: dict[Path, int] = {}
+    while True:
+        run = get_run(home, name)
+        for one in run.nodes:
+            if one.type == "Pod" and (node is None or _named(one, node)):
+                yield from _new_lines(folder, one, offsets, whole=run.done or one.fulfilled)
+        if run.done or not follow:
+            return
+        time.sleep(_FOLLOW_SECONDS)
+
+
+def _named(node: Node, text: str) -> bool:
+    return text in (node.name, node.display_name, node.id) or (
+        node.retried and node.name.startswith(f"{text}(")
+    )
+
+
+def _new_lines(folder: RunFolder, node: Node, offsets: dict[Path, int], *, whole: bool) -> Iterator[LogLine]:
+    for attempt in range(node.attempt + 1):
+        path = folder.path / "nodes" / node.id / str(attempt) / "main.log"
+        if not path.is_file():
+            continue
+        with path.open("rb") as file:
+            file.seek(offsets.get(path, 0))
+            for line in file:
+                if not line.endswith(b"\n") and not whole:
+                    break
+                offsets[path] = offsets.get(path, 0) + len(line)
+                yield LogLine(node.display_name, line.decode(errors="replace").rstrip("\r\n"))
