@@ -1,7 +1,7 @@
 """A prefix of the object store as a folder on local disk: only what changed is fetched, and interrupted fetches go on.
 
-Below `<cache>/objects/<id>/`: `files/` has the objects, `parts/` unfinished ones, `state.json` etag and size of each
-whole one, `lock` keeps a second process waiting. Prefixes unused for long make room for others.
+Below `<cache>/objects/<id>/`: `files/` has the objects, `parts/` unfinished ones, `state.jsonl` etag and size of
+each whole one, `lock` keeps a second process waiting. Prefixes unused for long make room for others.
 """
 
 from __future__ import annotations
@@ -50,8 +50,14 @@ def mirror(
         InvalidInput, NotFound, Unavailable: see `services.data.store`.
         TooLarge: the objects do not fit into the cache.
     """
-    client = connect(settings)
-    assert settings is not None
+    with connect(settings) as client:
+        assert settings is not None
+        return _mirror(location, settings, cache, client)
+
+
+def _mirror(
+    location: Location, settings: ObjectStoreSettings, cache: Path, client: Minio
+) -> tuple[Path, list[Problem]]:
     name = hashlib.sha256(f"{settings.endpoint}\n{location.bucket}\n{location.prefix}".encode()).hexdigest()[
         :24
     ]
@@ -98,16 +104,15 @@ class _Copy:
     """The local copy of one prefix."""
 
     def __init__(self, folder: Path, client: Minio, location: Location) -> None:
-        self._files, self._parts, self._state_path = folder / "files", folder / "parts", folder / "state.json"
+        self._files, self._parts, self._state_path = (
+            folder / "files",
+            folder / "parts",
+            folder / "state.jsonl",
+        )
         self._client, self._location = client, location
         self._files.mkdir(exist_ok=True)
         self._parts.mkdir(exist_ok=True)
-        try:
-            self._state: dict[str, list[object]] = dict(
-                json.loads(self._state_path.read_text(encoding="utf-8"))
-            )
-        except (OSError, ValueError, TypeError):
-            self._state = {}
+        self._state: dict[str, tuple[str, int]] = dict(_recorded(self._state_path))
 
     def remove_others(self, wanted: dict[str, StoredObject]) -> None:
         """Delete what is no longer in the store, so that the folder is the prefix and nothing else."""
@@ -120,23 +125,24 @@ class _Copy:
         self._state = {id_: known for id_, known in self._state.items() if id_ in wanted}
 
     def fetch_all(self, wanted: dict[str, StoredObject]) -> None:
-        """Fetch what is missing or changed, eight at a time; the state is saved as it goes."""
+        """Fetch what is missing or changed, eight at a time, and record each object when it is whole."""
+        self._save()
         missing = [(id_, stored) for id_, stored in wanted.items() if not self._is_whole(id_, stored)]
-        try:
-            with ThreadPoolExecutor(_WORKERS, thread_name_prefix="fetch") as pool:
-                for start in range(0, len(missing), _BATCH):
-                    batch = missing[start : start + _BATCH]
-                    for (id_, stored), _ in zip(batch, pool.map(self._fetch, batch), strict=True):
-                        self._state[id_] = [stored.etag, stored.size]
-                    self._save()
-        finally:
-            self._save()
+        with (
+            self._state_path.open("a", encoding="utf-8") as journal,
+            ThreadPoolExecutor(_WORKERS, thread_name_prefix="fetch") as pool,
+        ):
+            for start in range(0, len(missing), _BATCH):
+                batch = missing[start : start + _BATCH]
+                for (id_, stored), _ in zip(batch, pool.map(self._fetch, batch), strict=True):
+                    journal.write(json.dumps([id_, stored.etag, stored.size]) + "\n")
+                    journal.flush()
         shutil.rmtree(self._parts, ignore_errors=True)
 
     def _is_whole(self, id_: str, stored: StoredObject) -> bool:
         path = self._files / id_
         return (
-            self._state.get(id_) == [stored.etag, stored.size]
+            self._state.get(id_) == (stored.etag, stored.size)
             and path.is_file()
             and _size(path) == stored.size
         )
@@ -188,8 +194,21 @@ class _Copy:
 
     def _save(self) -> None:
         work = self._state_path.with_suffix(".new")
-        work.write_text(json.dumps(self._state), encoding="utf-8")
+        lines = [json.dumps([id_, etag, size]) + "\n" for id_, (etag, size) in self._state.items()]
+        work.write_text("".join(lines), encoding="utf-8")
         work.replace(self._state_path)
+
+
+def _recorded(path: Path) -> Iterator[tuple[str, tuple[str, int]]]:
+    """The objects of a journal; a line cut off by a crash is left out."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            id_, etag, size = json.loads(line)
+        except ValueError:
+            continue
+        yield id_, (etag, size)
 
 
 def _read(answer: object, location: Location) -> bytes:
@@ -218,14 +237,14 @@ def _make_room(folder: Path, needed: int, most: int) -> None:
             allowed=f"{most} (ROOKERY_S3_CACHE_BYTES)",
         )
     others = [
-        other for other in folder.parent.iterdir() if other != folder and (other / "state.json").is_file()
+        other for other in folder.parent.iterdir() if other != folder and (other / "state.jsonl").is_file()
     ]
-    others.sort(key=lambda other: (other / "state.json").stat().st_mtime)
+    others.sort(key=lambda other: (other / "state.jsonl").stat().st_mtime)
     sizes = {other: sum(_size(path) for path in other.rglob("*") if path.is_file()) for other in others}
     for other in others:
         if needed + sum(sizes.values()) <= most:
             return
-        if time.time() - (other / "state.json").stat().st_mtime > _IN_USE_SECONDS:
+        if time.time() - (other / "state.jsonl").stat().st_mtime > _IN_USE_SECONDS:
             shutil.rmtree(other, ignore_errors=True)
             del sizes[other]
     if needed + sum(sizes.values()) > most:

@@ -76,7 +76,8 @@ def safe_key(key: str) -> bool:
     return all(part not in ("", ".", "..") and len(part.encode()) <= 255 for part in key.split("/"))
 
 
-def connect(settings: ObjectStoreSettings | None) -> Minio:
+@contextmanager
+def connect(settings: ObjectStoreSettings | None) -> Iterator[Minio]:
     """A client with bounded retries and waits, that follows no redirect.
 
     Raises:
@@ -99,7 +100,7 @@ def connect(settings: ObjectStoreSettings | None) -> Minio:
         ),
     )
     try:
-        return Minio(
+        client = Minio(
             settings.endpoint,
             access_key=settings.access_key.get_secret_value() or None,
             secret_key=settings.secret_key.get_secret_value() or None,
@@ -111,13 +112,18 @@ def connect(settings: ObjectStoreSettings | None) -> Minio:
         raise InvalidInput(
             f"the object store's address: {error}", value=settings.endpoint, allowed="host:port"
         ) from error
+    try:
+        yield client
+    finally:
+        pool.clear()
 
 
 def list_objects(client: Minio, location: Location) -> Iterator[StoredObject]:
     """The objects below the prefix.
 
     Raises:
-        NotFound: no such bucket, or access is denied.
+        NotFound: no such bucket.
+        InvalidInput: the keys are wrong or access is denied.
         Unavailable: the object store does not answer.
         TooLarge: more than two million objects.
     """
@@ -142,7 +148,8 @@ def explained(location: Location) -> Iterator[None]:
     except S3Error as error:
         if error.code in _AWAY:
             raise Unavailable(f"the object store cannot answer now: {error.code}", value=where) from error
-        raise NotFound(f"the object store answers {error.code}: {error.message}", value=where) from error
+        kind = NotFound if (error.code or "").startswith("NoSuch") else InvalidInput
+        raise kind(f"the object store answers {error.code}: {error.message}", value=where) from error
     except (urllib3.exceptions.HTTPError, ServerError, InvalidResponseError, OSError) as error:
         raise Unavailable(f"the object store does not answer: {type(error).__name__}", value=where) from error
     except ValueError as error:
