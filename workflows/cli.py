@@ -1,0 +1,75 @@
+"""`rookery`: the platform, its workflows and its environments from the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from services.common.errors import Refused, RookeryError
+from workflows.commands import platform, releases, runs, upkeep
+from workflows.commands.console import fail, say
+from workflows.commands.options import Chosen
+
+FAILED, REFUSED, INTERRUPTED = 1, 3, 130
+
+app = typer.Typer(
+    name="rookery",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 3 refused by a gate, a check or a policy.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        say(f"rookery {version('rookery')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    home: Annotated[
+        Path | None,
+        typer.Option(
+            help="State folder. Default: ROOKERY_HOME, else .rookery in the checkout.", show_default=False
+        ),
+    ] = None,
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end."),
+    ] = False,
+) -> None:
+    """Train, judge, package and promote models through staging, canary and production by git commits."""
+    Chosen.home = home
+
+
+for module in (platform, runs, releases, upkeep):
+    module.add_to(app)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command; an error of the platform's own kinds is one line and an exit code."""
+    try:
+        app(args=arguments if arguments is None else list(arguments), prog_name="rookery")
+    except Refused as error:
+        fail(str(error))
+        sys.exit(REFUSED)
+    except RookeryError as error:
+        fail(str(error))
+        sys.exit(FAILED)
+    except BrokenPipeError:
+        sys.exit(FAILED)
+    except KeyboardInterrupt:
+        fail("interrupted")
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

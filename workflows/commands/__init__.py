@@ -1,0 +1,1 @@
+"""What `rookery` can do, one module for each kind of thing."""

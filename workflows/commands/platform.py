@@ -1,0 +1,181 @@
+"""`up`, `down`, `status`, `doctor`: the platform on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from services.common.digest import short
+from services.common.errors import InvalidInput
+from workflows.commands.console import console, hint, local_time, print_json, print_table, say
+from workflows.commands.options import Json, complete_application, settings
+from workflows.local.ports import PortChoice
+
+PANEL = "Platform"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the commands."""
+    app.command(rich_help_panel=PANEL)(up)
+    app.command(rich_help_panel=PANEL)(down)
+    app.command(rich_help_panel=PANEL)(status)
+    app.command(rich_help_panel=PANEL)(doctor)
+
+
+def up(
+    ports: Annotated[
+        PortChoice,
+        typer.Option(
+            help="fixed: refuse when a port is taken. auto: move what is taken. random: free ports for everything."
+        ),
+    ] = PortChoice.FIXED,
+    as_json: Json = False,
+) -> None:
+    """Start the platform: MLflow, the train and evaluate services, the deployer and the GitOps remote.
+
+    What runs already stays as it is, so it can be called at any time.
+
+    Examples:
+
+        rookery up
+
+        rookery up --ports auto
+    """
+    from workflows.local import platform, remote
+
+    chosen = settings()
+
+    def tell(name: str, what: str) -> None:
+        if not as_json:
+            say(f"{name:<10} {what}")
+
+    began = platform.up(chosen, tell, ports)
+    notes = remote.newer_in_checkout(chosen)
+    if as_json:
+        moved = {" ".join(place): port for place, port in began.moved.items()}
+        print_json({"home": str(chosen.home), "ports": began.ports, "started": began.started, "moved": moved})
+    else:
+        if not began.started:
+            say("already running")
+        for (application, environment), port in began.moved.items():
+            say(f"{application} {environment} moved to port {port}, by a commit to the GitOps remote")
+        for name, port in began.ports.items():
+            say(f"{name:<10} http://127.0.0.1:{port}")
+        say(f"{'gitops':<10} {chosen.gitops}")
+    for line in notes:
+        hint(line)
+
+
+def down(
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Delete the state folder too: runs, models, images, git.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --purge.")] = False,
+) -> None:
+    """Stop the platform: exactly the processes that it started, serving processes included.
+
+    Examples:
+
+        rookery down
+
+        rookery down --purge --yes
+    """
+    from workflows.local import engine_runs, platform
+
+    chosen = settings()
+    if purge and not yes:
+        if not console().is_terminal:
+            raise InvalidInput(
+                "--purge deletes everything and nobody can be asked here", allowed="--purge --yes"
+            )
+        typer.confirm(f"Delete {chosen.home} with all runs, models and releases?", abort=True)
+    for name in engine_runs.stop_all(chosen):
+        say(f"{name:<10} stopped; `rookery resume {name}` goes on with it")
+    stopped = platform.down(chosen, lambda name, what: say(f"{name:<10} {what}"))
+    if not stopped:
+        say("nothing was running")
+    if purge:
+        platform.purge(chosen)
+        say(f"deleted {chosen.home}")
+
+
+def status(
+    application: Annotated[
+        str | None,
+        typer.Option("--application", "-a", help="Only this one.", autocompletion=complete_application),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """What each environment runs, since when, how good it is, and whether memory is what git says.
+
+    The exit code is 1 when an environment is not healthy or differs from git.
+
+    Examples:
+
+        rookery status
+
+        rookery status --json | jq '.environments[] | select(.drift != "")'
+    """
+    from workflows.local import platform
+    from workflows.local.status import environment_statuses
+
+    chosen = settings()
+    found = environment_statuses(chosen, application)
+    running = platform.running_processes(chosen)
+    ports = platform.known_ports(chosen)
+    if as_json:
+        processes = {name: process.pid for name, process in running.items()}
+        print_json({"ports": ports, "processes": processes, "environments": [one.as_dict() for one in found]})
+    else:
+        print_table(
+            (
+                "application",
+                "environment",
+                "state",
+                "version",
+                "digest",
+                "metric",
+                "since",
+                "health",
+                "drift",
+            ),
+            [
+                (
+                    *(one.application, one.environment, one.phase, one.version, short(one.digest)),
+                    f"{one.metric} {one.metric_value:.4f}" if one.metric_value is not None else "",
+                    *(local_time(one.since), one.health, one.drift or ("none" if one.digest else "")),
+                )
+                for one in found
+            ],
+        )
+        for one in found:
+            if one.reason:
+                hint(f"{one.application} {one.environment}: {one.reason}")
+        names = ", ".join(name for name in running if not name.startswith("serve-"))
+        say(f"\nrunning: {names or 'nothing; `rookery up` starts the platform'}")
+    if any(one.digest and (one.drift or one.health != "ok") for one in found):
+        raise typer.Exit(1)
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check what the platform needs and has: interpreters, packages, disk, ports, git, state, images.
+
+    Each finding says what to do. The exit code is 1 when something must be done.
+
+    Examples:
+
+        rookery doctor
+    """
+    from workflows.local.doctor import examine
+
+    findings = list(examine(settings()))
+    if as_json:
+        print_json([finding.as_dict() for finding in findings])
+    else:
+        print_table(
+            ("", "what", "found", "do"),
+            [(finding.verdict, finding.what, finding.found, finding.advice) for finding in findings],
+        )
+    if any(finding.verdict == "bad" for finding in findings):
+        raise typer.Exit(1)

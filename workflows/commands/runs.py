@@ -1,0 +1,221 @@
+"""`submit`, `runs`, `logs`, `resume`, `cancel`, `approve`: workflows on the local engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from services.common.errors import InvalidInput, NotFound, Refused
+from workflows.commands.console import duration, local_time, print_json, print_table, say
+from workflows.commands.options import Json, RunName, complete_run, complete_template, settings, user
+from workflows.commands.templates import RENDERED, parse_parameters, workflow_of
+from workflows.commands.watching import finished, follow, run_as_dict, seconds_of
+from workflows.local.settings import PlatformSettings
+
+PANEL = "Workflows"
+Wait = Annotated[
+    bool, typer.Option("--wait", "-w", help="Wait for the end; the exit code is 1 if it failed.")
+]
+Watch = Annotated[bool, typer.Option("--watch", help="Wait, and show the steps as they go.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Registers the commands."""
+    for command in (submit, runs, logs, resume, cancel, approve):
+        app.command(rich_help_panel=PANEL)(command)
+
+
+def submit(
+    template: Annotated[
+        str | None, typer.Argument(help="Name of a workflow template.", autocompletion=complete_template)
+    ] = None,
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A parameter; may be repeated."),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="Any workflow in YAML instead of a template of ours.")
+    ] = None,
+    wait: Wait = False,
+    watch: Watch = False,
+    as_json: Json = False,
+) -> None:
+    """Run a workflow: one of our templates, or any file.
+
+    A file that uses what the local engine does not support is refused by the name of it, before anything runs.
+
+    Examples:
+
+        rookery submit train-model -p application=digits -p model-name=cnn -p epochs=10 --watch
+
+        rookery submit promote-model -p source-environment=staging -p target-environment=canary -p model-version=3
+
+        rookery submit --file workflow.yaml --wait
+    """
+    from workflows.local import engine
+    from workflows.local.platform import require_up
+    from workflows.local.templates import TemplateStore
+
+    chosen = settings()
+    if (template is None) == (file is None):
+        raise InvalidInput("give either the name of a template or --file", value=template or file)
+    if template is not None:
+        require_up(chosen)
+        manifest = workflow_of(template)
+        parameters = parse_parameters(parameter or [], hyphens=True)
+        parameters = _with_user(template, parameters)
+    else:
+        assert file is not None
+        manifest = read_manifest(file)
+        parameters = parse_parameters(parameter or [])
+    name = engine.submit(
+        manifest, parameters, home=chosen.home, templates=TemplateStore(RENDERED), wait=False
+    )
+    conclude(chosen, name, wait=wait, watch=watch, as_json=as_json)
+
+
+def runs(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """List the workflows that ran or run here.
+
+    Examples:
+
+        rookery runs
+
+        rookery runs --json | jq -r '.[] | select(.phase == "Failed") | .name'
+    """
+    from workflows.local import engine
+
+    found = sorted(engine.list_runs(settings().home), key=lambda run: -(run.started or 0.0))[:limit]
+    if as_json:
+        print_json([run_as_dict(run) for run in found])
+        return
+    rows = [
+        (
+            run.name,
+            run.phase,
+            local_time(run.started),
+            duration(seconds_of(run)),
+            run.message.splitlines()[0][:90] if run.message else "",
+        )
+        for run in found
+    ]
+    print_table(("name", "phase", "started", "took", "message"), rows)
+
+
+def logs(
+    name: RunName,
+    node: Annotated[str | None, typer.Option("--step", help="Only this step.")] = None,
+    follow_: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the workflow ends.")] = False,
+) -> None:
+    """Show what the steps of a workflow printed.
+
+    Examples:
+
+        rookery logs train-model-x7k2p --follow
+
+        rookery logs train-model-x7k2p --step evaluate
+    """
+    from workflows.local import engine
+
+    for line in engine.logs(settings().home, name, node=node, follow=follow_):
+        say(str(line).rstrip("\n"))
+
+
+def resume(name: RunName, wait: Wait = False, watch: Watch = False, as_json: Json = False) -> None:
+    """Go on with a workflow whose engine was killed, or which failed; steps that finished do not run again.
+
+    Examples:
+
+        rookery resume train-model-x7k2p --watch
+    """
+    from workflows.local import engine
+
+    chosen = settings()
+    engine.resume(chosen.home, name)
+    conclude(chosen, name, wait=wait, watch=watch, as_json=as_json)
+
+
+def cancel(name: RunName) -> None:
+    """Stop a workflow; its exit handler still runs.
+
+    Examples:
+
+        rookery cancel train-model-x7k2p
+    """
+    from workflows.local import engine
+
+    engine.cancel(settings().home, name)
+    say(f"{name} is told to stop")
+
+
+def approve(
+    name: Annotated[str, typer.Argument(help="The workflow that waits.", autocompletion=complete_run)],
+    node: Annotated[
+        str | None, typer.Option("--step", help="The waiting step, if there are several.")
+    ] = None,
+) -> None:
+    """Let a workflow go on that waits for an approval.
+
+    Examples:
+
+        rookery approve promote-model-x7k2p
+    """
+    from workflows.local import engine
+
+    engine.approve(settings().home, name, node)
+    say(f"{name} goes on")
+
+
+def conclude(chosen: PlatformSettings, name: str, *, wait: bool, watch: bool, as_json: bool) -> None:
+    """Says the name, or waits for the end.
+
+    Raises:
+        Refused: the workflow did not succeed; with the message of what went wrong.
+    """
+    from workflows.local import engine
+
+    if not (wait or watch):
+        if as_json:
+            print_json(run_as_dict(engine.get_run(chosen.home, name)))
+        else:
+            say(name)
+        return
+    if not as_json:
+        say(name)
+    run = follow(chosen.home, name, show=watch and not as_json)
+    if as_json:
+        print_json(run_as_dict(run))
+    if run.phase != "Succeeded":
+        raise Refused(f"{name} ended {run.phase}: {run.message or 'see `rookery logs ' + name + '`'}")
+    if not as_json:
+        say(f"{name} {run.phase} after {duration(seconds_of(run))}")
+    assert finished(run)
+
+
+def read_manifest(file: Path) -> dict[str, Any]:
+    """The one workflow in a YAML file.
+
+    Raises:
+        NotFound: there is no such file.
+        InvalidInput: it is no YAML, or not one document.
+    """
+    try:
+        documents = [one for one in yaml.safe_load_all(file.read_text()) if one is not None]
+    except FileNotFoundError as error:
+        raise NotFound("there is no such file", value=str(file)) from error
+    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise InvalidInput(f"{file} is no YAML: {' '.join(str(error).split())}") from error
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        raise InvalidInput(f"{file} must hold one workflow", value=f"{len(documents)} documents")
+    return documents[0]
+
+
+def _with_user(template: str, parameters: dict[str, str]) -> dict[str, str]:
+    text = (RENDERED / f"{template}.yaml").read_text()
+    return {"requested-by": user()} | parameters if "name: requested-by" in text else parameters

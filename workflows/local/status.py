@@ -1,0 +1,142 @@
+"""What each environment should run, what it has in memory, and how it feels."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import httpx
+
+from services.common.digest import short
+from services.common.errors import RookeryError, Unavailable
+from workflows.local.desired import read_tip
+from workflows.local.processes import read_json
+from workflows.local.services import HOST
+from workflows.local.settings import PlatformSettings
+from workflows.release.application import ApplicationFacts, list_applications, load_application
+from workflows.release.evidence import Evidence
+from workflows.release.git import Git
+from workflows.release.history import why
+from workflows.release.running import RunningModel, fetch_running
+from workflows.release.tree import Tree
+
+_ASK_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class EnvironmentStatus:
+    """One line of `rookery status`.
+
+    Attributes:
+        phase: of the deployer: empty, starting, running, restarting, failed; `unknown` when none has looked.
+        digest: of the image that git names; empty when nothing is released.
+        memory: digest of the image that the server says it runs; empty when nobody answers.
+        health: ok, down, or empty when nothing should run.
+        drift: empty when memory is what git says, else what differs.
+        since: when git named this digest, UTC, ISO 8601.
+    """
+
+    application: str
+    environment: str
+    phase: str
+    version: str
+    digest: str
+    memory: str
+    metric: str
+    metric_value: float | None
+    since: str
+    health: str
+    drift: str
+    reason: str
+    url: str
+    commit: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def environment_statuses(
+    settings: PlatformSettings, application: str | None = None
+) -> list[EnvironmentStatus]:
+    """Every environment of one application, or of all.
+
+    Raises:
+        NotFound: there is no such application, or no GitOps remote yet.
+    """
+    tip = read_tip(settings.gitops)
+    tree = Tree(Git(settings.gitops), tip)
+    names = [application] if application else list_applications(tree)
+    places = [
+        (facts, environment)
+        for name in names
+        for facts in [load_application(tree, name)]
+        for environment in facts.environments
+    ]
+    with ThreadPoolExecutor(max_workers=max(1, len(places))) as pool:
+        return list(pool.map(lambda place: _status(settings, tip, *place), places))
+
+
+def is_healthy(url: str) -> bool:
+    """Whether the server answers its health check."""
+    try:
+        return httpx.get(f"{url}/healthz", timeout=_ASK_SECONDS, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _status(
+    settings: PlatformSettings, tip: str, facts: ApplicationFacts, environment: str
+) -> EnvironmentStatus:
+    deployed = read_json(settings.deploy / facts.name / environment / "status.json")
+    port = facts.ports.get(environment, 0)
+    url = f"http://{HOST}:{port}" if port else ""
+    evidence, since, commit, problem = _wanted(settings, tip, facts.name, environment)
+    memory = _memory(url) if evidence and url else None
+    return EnvironmentStatus(
+        application=facts.name,
+        environment=environment,
+        phase=str(deployed.get("phase", "unknown")),
+        version=evidence.model_version if evidence else "",
+        digest=evidence.image_digest if evidence else "",
+        memory=memory.image_digest if memory else "",
+        metric=evidence.metric.name if evidence else "",
+        metric_value=evidence.metric.value if evidence else None,
+        since=since,
+        health=("ok" if memory and is_healthy(url) else "down") if evidence else "",
+        drift=_drift(evidence, memory),
+        reason=problem or str(deployed.get("reason", "")),
+        url=url if evidence else "",
+        commit=commit,
+    )
+
+
+def _wanted(
+    settings: PlatformSettings, tip: str, application: str, environment: str
+) -> tuple[Evidence | None, str, str, str]:
+    try:
+        found = why(settings.gitops, application, environment, revision=tip)
+    except RookeryError as error:
+        return None, "", "", error.message
+    since = found.since
+    return found.evidence, since.at if since else "", since.commit if since else "", ""
+
+
+def _memory(url: str) -> RunningModel | None:
+    try:
+        return fetch_running(url, timeout_seconds=_ASK_SECONDS)
+    except Unavailable:
+        return None
+
+
+def _drift(evidence: Evidence | None, memory: RunningModel | None) -> str:
+    if evidence is None:
+        return ""
+    if memory is None:
+        return "nobody answers"
+    if memory.image_digest != evidence.image_digest:
+        return f"memory has image {short(memory.image_digest) or 'unknown'}"
+    if memory.bundle_digest != evidence.bundle_digest:
+        return f"memory has bundle {short(memory.bundle_digest)}"
+    return ""
