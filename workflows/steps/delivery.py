@@ -7,7 +7,7 @@ from typing import Annotated
 
 from hera.workflows import Parameter
 
-from services.bundle.reader import Bundle, read_bundle
+from services.bundle.reader import Bundle
 from services.common.digest import short
 from services.common.errors import Refused, Unavailable
 from workflows.release.evidence import Evidence, released
@@ -15,8 +15,7 @@ from workflows.release.rollback import revert
 from workflows.release.running import fetch_running
 from workflows.release.verify import verify_golden
 from workflows.steps.outcome import say, workflow_step
-from workflows.steps.packaging import image_store
-from workflows.steps.places import environment_url, facts_of, repository, workflow_token
+from workflows.steps.places import environment_url, facts_of, images, repository, workflow_token
 from workflows.steps.releasing import registry, verification_tag
 from workflows.steps.settings import StepSettings
 
@@ -182,9 +181,7 @@ def wait_until_running(settings: StepSettings, wanted: Evidence) -> tuple[str, s
 
 def bundle_of(settings: StepSettings, wanted: Evidence) -> Bundle:
     """The bundle in the released image, checked against the digests that the evidence names."""
-    folder = settings.cache / "images" / short(wanted.image_digest)
-    unpacked = image_store(settings).unpack(wanted.image_digest, folder)
-    return read_bundle(unpacked / "bundle", expected_digest=wanted.bundle_digest)
+    return images(settings).bundle(wanted.application, wanted.image_digest, wanted.bundle_digest)
 
 
 def _aftermath(settings: StepSettings, bad: Evidence) -> str:

@@ -10,9 +10,9 @@ from services.bundle.reader import read_bundle
 from services.common.digest import short
 from services.common.errors import IntegrityError, InvalidInput
 from services.common.mlflow_rest import MlflowClient
-from workflows.release.base import ServingBase
-from workflows.release.image import ImageStore
+from workflows.release.images import open_base
 from workflows.steps.outcome import say, workflow_step
+from workflows.steps.places import images
 from workflows.steps.settings import StepSettings, service_url
 
 BUNDLE_FILES = ("bundle.json", "model.onnx", "novelty.onnx", "golden.npz")
@@ -45,18 +45,10 @@ def build_image(
         "rookery.model_version": model_version,
         "rookery.run_id": str(version["run_id"]),
     }
-    digest = image_store(settings).build(
-        ServingBase.from_checkout(Path(settings.serving_base)), folder, labels
-    )
+    base = open_base(settings.serving_base)
+    digest = images(settings).build(application, base, folder, labels, promised=promised)
     say(f"version {model_version} of {application} is image {short(digest)} with bundle {short(promised)}")
     return digest
-
-
-def image_store(settings: StepSettings) -> ImageStore:
-    """The OCI image layout that the setting `images` names."""
-    if not settings.images.startswith("oci:"):
-        raise InvalidInput("this step writes an OCI image layout", value=settings.images, allowed="oci:/path")
-    return ImageStore(Path(settings.images.removeprefix("oci:")))
 
 
 def download_bundle(mlflow: MlflowClient, run_id: str, promised: str, settings: StepSettings) -> Path:

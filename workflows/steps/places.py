@@ -3,12 +3,18 @@
 from services.common.errors import InvalidInput
 from workflows.release.application import ApplicationFacts, load_application
 from workflows.release.gitops import GitOps
+from workflows.release.images import Images, open_images
 from workflows.steps.settings import StepSettings
 
 
 def repository(settings: StepSettings) -> GitOps:
     """The repository that the environments follow."""
     return GitOps(settings.git_remote, settings.cache / "git")
+
+
+def images(settings: StepSettings) -> Images:
+    """Where images are built and read: a layout on disk or a registry."""
+    return open_images(settings.images, settings.cache / "images")
 
 
 def facts_of(settings: StepSettings, application: str) -> ApplicationFacts:

@@ -13,7 +13,7 @@ from workflows.release.release import check_promotion as check
 from workflows.release.rollback import rollback
 from workflows.release.running import RunningModel, fetch_running
 from workflows.steps.outcome import say, workflow_step
-from workflows.steps.places import environment_url, facts_of, repository, workflow_token
+from workflows.steps.places import environment_url, facts_of, images, repository, workflow_token
 from workflows.steps.settings import StepSettings, service_url
 
 _MAX_GATE_BYTES = 4 << 20
@@ -48,7 +48,7 @@ def release_to_staging(
         dataset_digest=tags["rookery.dataset_digest"],
         bundle_digest=tags["rookery.bundle_digest"],
         image_digest=image_digest,
-        image_name=f"rookery/{application}",
+        image_name=images(settings).name(application),
         code_revision=tags["rookery.code_revision"],
         metric=main_metric(gate["metrics"]),
         gate=Gate.from_report(gate),
