@@ -10,11 +10,12 @@ from services.evaluate.calibration import Reliability
 from services.evaluate.metrics import Answers, Floats
 
 _POINTS = 200
+_TOPS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
 class Line:
-    """Points x, y within 0…1; `dots` gives each point's size instead of joining them."""
+    """Points x, y; `dots` gives each point's size instead of joining them."""
 
     name: str
     x: list[float]
@@ -24,13 +25,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Chart:
-    """A square chart with both axes from 0 to 1."""
+    """A square chart; x from 0 to 1, y from 0 to `y_top`."""
 
     title: str
     x_label: str
     y_label: str
     lines: list[Line]
     diagonal: bool = False
+    y_top: float = 1.0
 
 
 def reliability_chart(before: Reliability, after: Reliability) -> Chart:
@@ -66,7 +68,8 @@ def risk_coverage_chart(answers: Answers) -> Chart:
     wrong = ~answers.hits[order]
     seen = np.arange(1, len(wrong) + 1)
     line = _line("first guess", seen / len(wrong), np.cumsum(wrong) / seen)
-    return Chart("Risk and coverage", "share answered, surest first", "share wrong", [line])
+    top = next(step for step in _TOPS if step >= max(line.y))
+    return Chart("Risk and coverage", "share answered, surest first", "share wrong", [line], y_top=top)
 
 
 def _line(name: str, x: Floats, y: Floats) -> Line:

@@ -6,7 +6,6 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,15 +15,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from numpy.typing import NDArray
 from PIL import Image
 
-from services.bundle.manifest import BundleManifest
 from services.common.digest import short
-from services.data.dataset import Item
 from services.evaluate import curves
-from services.evaluate.calibration import reliability
-from services.evaluate.metrics import METRICS, Answers, confusion
+from services.evaluate.metrics import METRICS, confusion
 from services.evaluate.mistakes import show, worst_rows
-from services.evaluate.policy import Policy
-from services.serve.predictor import Predictor
+from services.evaluate.study import Study
 
 TITLES = {
     "accuracy": "Accuracy",
@@ -38,26 +33,11 @@ _TABLE_CLASSES = 20
 _CONFUSIONS = 20
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What the page is made of: gate.json, metrics.json, and the answers with the items they are of."""
-
-    gate: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    manifest: BundleManifest
-    answers: Answers
-    raw: Answers
-    items: Sequence[Item]
-    novelty: Sequence[float]
-    predictor: Predictor
-    policy: Policy
-
-
-def page(found: Findings) -> str:
-    """The HTML of a report."""
-    answers = found.answers
+def page(gate: Mapping[str, Any], metrics: Mapping[str, Any], study: Study) -> str:
+    """The HTML of a report on a study, its gate.json and its metrics.json."""
+    answers = study.answers
     charts = [
-        curves.reliability_chart(reliability(found.raw), reliability(answers)),
+        curves.reliability_chart(*study.calibration),
         curves.precision_recall_chart(answers),
         curves.roc_chart(answers),
         curves.risk_coverage_chart(answers),
@@ -65,17 +45,16 @@ def page(found: Findings) -> str:
     table = confusion(answers)
     return _render(
         "report.html",
-        gate=found.gate,
-        metrics=found.metrics,
-        manifest=found.manifest,
-        policy=found.policy,
+        gate=gate,
+        metrics=metrics,
+        manifest=study.manifest,
         titles=[(name, TITLES[name]) for name in METRICS],
         charts=charts,
-        confusion=_matrix(table, found.manifest.labels),
+        confusion=_matrix(table, study.manifest.labels),
         heat=_heat(table) if len(table) > _TABLE_CLASSES else "",
-        confused=_confused(table, found.manifest.labels),
+        confused=_confused(table, study.manifest.labels),
         wrong=len(worst_rows(answers, len(answers.truth))),
-        mistakes=show(found.predictor, found.items, answers, found.novelty),
+        mistakes=show(study.predictor, study.kept, answers, [reply.novelty for reply in study.replies]),
     )
 
 
@@ -132,12 +111,22 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "percent": _percent, "short": short, "bytes": _bytes}
+    environment.filters |= {
+        "number": _number,
+        "percent": _percent,
+        "plain": _plain,
+        "short": short,
+        "bytes": _bytes,
+    }
     return environment
 
 
 def _number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _plain(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.4g}"
 
 
 def _percent(value: float | None) -> str:
