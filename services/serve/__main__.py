@@ -36,7 +36,7 @@ def serve(settings: ServeSettings) -> None:
 
     from services.bundle.reader import read_bundle
     from services.serve.app import create_app
-    from services.serve.protocol import DrainingServer, deadline_protocol
+    from services.serve.protocol import DrainingServer, make_protocol
 
     listener = _listen(settings)
     app = create_app(read_bundle(settings.bundle), settings)
@@ -46,7 +46,7 @@ def serve(settings: ServeSettings) -> None:
 
     config = Config(
         app,
-        http=deadline_protocol(settings.receipt_seconds),
+        http=make_protocol(settings.receipt_seconds, b"/predict", app.predict.quick),
         ws="none",
         lifespan="off",
         loop="uvloop",

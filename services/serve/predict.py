@@ -15,6 +15,7 @@ from services.common.errors import InvalidInput, RookeryError, Unavailable
 from services.serve.identity import Identity
 from services.serve.prediction import Prediction
 from services.serve.predictor import Predictor
+from services.serve.small import is_small
 from services.serve.telemetry import Telemetry
 from services.serve.upload import ClientGone, Receive, Scope, Uploads, linger
 from services.serve.work import Work
@@ -24,10 +25,7 @@ Headers = list[tuple[bytes, bytes]]
 
 _log = logging.getLogger(__name__)
 _JSON: Headers = [(b"content-type", b"application/json")]
-_INLINE_BYTES = 16 << 10
-_INLINE_SIDE = 256
-_PNG = b"\x89PNG\r\n\x1a\n"
-_NPY = b"\x93NUMPY"
+_BROKEN = RookeryError("the prediction failed; the log of the server says why")
 
 
 class Predict:
@@ -61,7 +59,7 @@ class Predict:
             body = await self.uploads.read(scope, receive)
             top = top_of(scope["query_string"]) if scope["query_string"] else None
             if self.inline and is_small(body):
-                prediction = self.predictor.predict(body)
+                prediction = self.predictor.predict_small(body)
             else:
                 prediction = await self.work.run(self.predictor.predict, body)
             answer = self._answer(prediction, top)
@@ -76,12 +74,9 @@ class Predict:
         except Exception:
             _log.exception("a prediction failed")
             self.telemetry.refused(500, "internal")
-            await refuse(RookeryError("the prediction failed; the log says why"), receive, send)
+            await refuse(_BROKEN, receive, send)
             return
-        best = prediction.labels[0]
-        self.telemetry.predicted(
-            best["label"], best["probability"], prediction.novel, time.perf_counter() - began
-        )
+        self._count(prediction, began)
         await send(
             {
                 "type": "http.response.start",
@@ -90,6 +85,27 @@ class Predict:
             }
         )
         await send({"type": "http.response.body", "body": answer})
+
+    def quick(self, body: bytes, began: float) -> tuple[int, bytes] | None:
+        """Status and JSON for a small body, computed here and now; None if it must go the usual way."""
+        if not self.inline or not is_small(body):
+            return None
+        try:
+            prediction = self.predictor.predict_small(body)
+        except RookeryError as error:
+            self.telemetry.refused(error.status, error.code)
+            return error.status, orjson.dumps(error.as_dict())
+        except Exception:
+            _log.exception("a prediction failed")
+            self.telemetry.refused(500, "internal")
+            return 500, orjson.dumps(_BROKEN.as_dict())
+        self._count(prediction, began)
+        return 200, self._answer(prediction, None)
+
+    def _count(self, prediction: Prediction, began: float) -> None:
+        best = prediction.labels[0]
+        seconds = time.perf_counter() - began
+        self.telemetry.predicted(best["label"], best["probability"], prediction.novel, seconds)
 
     def _answer(self, prediction: Prediction, top: int | None) -> bytes:
         body = prediction.as_dict()
@@ -109,16 +125,6 @@ async def refuse(error: RookeryError, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": answer, "more_body": True})
     await linger(receive)
     await send({"type": "http.response.body", "body": b""})
-
-
-def is_small(body: bytes) -> bool:
-    """Whether decoding is surely quick: few bytes and, for PNG, few pixels by its header. Other formats never are."""
-    if len(body) > _INLINE_BYTES:
-        return False
-    if body.startswith(_PNG):
-        width, height = int.from_bytes(body[16:20]), int.from_bytes(body[20:24])
-        return width <= _INLINE_SIDE and height <= _INLINE_SIDE
-    return body.startswith(_NPY)
 
 
 def top_of(query: bytes) -> int | None:

@@ -1,16 +1,19 @@
-"""Uvicorn with what it lacks: a deadline for receiving a request, and a drain that fails nobody's request."""
+"""Uvicorn with what it lacks: a deadline for requests, a short way for small ones, a drain that fails nobody."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 from uvicorn import Config, Server
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from services.serve.small import SMALL_BYTES
 
 _LATE = (
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n"
@@ -19,64 +22,130 @@ _LATE = (
 _LATE_BODY = b'{"error":"too-slow","message":"the request did not arrive whole in time"}'
 
 
-def deadline_protocol(seconds: float) -> type[HttpToolsProtocol]:
-    """A protocol class that answers 408 and closes when a request has not arrived whole after `seconds`.
+Quick = Callable[[bytes, float], "tuple[int, bytes] | None"]
 
-    The clock starts with the connection or, on a kept one, with the request's first bytes. A request that arrives
-    in one piece costs no timer.
+
+def make_protocol(seconds: float, path: bytes, quick: Quick) -> type[HttpToolsProtocol]:
+    """A protocol class with a deadline for requests and a short way for small bodies posted to `path`.
+
+    A request that is not whole after `seconds` is answered 408 and closed. The clock starts with the connection
+    or, on a kept one, with the request's first bytes. A request that arrives in one piece costs no timer.
+
+    Args:
+        quick: (body, time of the headers) to status and JSON; None sends the request the usual way to the
+            application. It runs on the event loop.
     """
 
-    class DeadlineProtocol(HttpToolsProtocol):
-        _receiving = False
-        _clock: asyncio.TimerHandle | None = None
+    class Protocol(_Deadline):
+        deadline = seconds
+        quick_path = path
+        answer_quickly = staticmethod(quick)
 
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._clock = self.loop.call_later(seconds, self._late)
+    return Protocol
 
-        def connection_lost(self, exc: Exception | None) -> None:
+
+class _Deadline(HttpToolsProtocol):
+    deadline: float
+    quick_path: bytes
+    answer_quickly: Quick
+    _receiving = False
+    _clock: asyncio.TimerHandle | None = None
+    _body: bytearray | None = None
+    _began = 0.0
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._clock = self.loop.call_later(self.deadline, self._late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_clock()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        self._receiving = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        if self.url == self.quick_path and self._is_quick():
+            self._body = bytearray()
+            self._began = time.perf_counter()
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._body is None:
+            super().on_body(body)
+        else:
+            self._body += body
+
+    def on_message_complete(self) -> None:
+        self._receiving = False
+        if self._clock is not None:
             self._stop_clock()
-            super().connection_lost(exc)
-
-        def on_message_begin(self) -> None:
-            self._receiving = True
-            super().on_message_begin()
-
-        def on_message_complete(self) -> None:
-            self._receiving = False
-            self._stop_clock()
-            super().on_message_complete()
-
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            if self._clock is None and (self._receiving or self._unwatched()):
-                self._clock = self.loop.call_later(seconds, self._late)
-
-        def _unwatched(self) -> bool:
-            idle = self.cycle is None or self.cycle.response_complete
-            return idle and self.timeout_keep_alive_task is None
-
-        def _stop_clock(self) -> None:
-            if self._clock is not None:
-                self._clock.cancel()
-                self._clock = None
-
-        def _late(self) -> None:
-            self._clock = None
-            if self.transport.is_closing():
+        if self._body is not None:
+            body, self._body = bytes(self._body), None
+            answer = self.answer_quickly(body, self._began)
+            if answer is not None:
+                self._write(*answer)
                 return
-            cycle = self.cycle
-            fresh = cycle is None or cycle.response_complete
-            if self._receiving and (fresh or not cycle.response_started):
-                self.transport.write(_LATE % len(_LATE_BODY) + _LATE_BODY)
-            if not fresh:
-                scope: dict[str, Any] = cycle.scope  # type: ignore[assignment]
-                scope["rookery.late"] = True
-                cycle.disconnected = True
-                cycle.message_event.set()
-            self.transport.close()
+            super().on_headers_complete()
+            super().on_body(body)
+        super().on_message_complete()
 
-    return DeadlineProtocol
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._clock is None and (self._receiving or self._unwatched()):
+            self._clock = self.loop.call_later(self.deadline, self._late)
+
+    def _is_quick(self) -> bool:
+        if self.parser.get_method() != b"POST" or self.expect_100_continue or self.parser.should_upgrade():
+            return False
+        if not self._idle() or self.pipeline or self.flow.write_paused:
+            return False
+        length = -1
+        for name, value in self.headers:
+            if name == b"content-length":
+                length = int(value) if value.isdigit() else -1
+            elif name == b"transfer-encoding" or (
+                name == b"content-type" and value[:10].lower() == b"multipart/"
+            ):
+                return False
+        return 0 < length <= SMALL_BYTES
+
+    def _write(self, status: int, body: bytes) -> None:
+        keep = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"
+        head = STATUS_LINE[status] + b"content-type: application/json\r\ncontent-length: %d\r\n" % len(body)
+        for name, value in self.server_state.default_headers:
+            keep = keep and name != b"connection"
+            head += b"" if name == b"connection" else name + b": " + value + b"\r\n"
+        self.transport.write(head + (b"\r\n" if keep else b"connection: close\r\n\r\n") + body)
+        if not keep:
+            self.transport.close()
+        self.on_response_complete()
+
+    def _idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _unwatched(self) -> bool:
+        return self._idle() and self.timeout_keep_alive_task is None
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+    def _late(self) -> None:
+        self._clock = None
+        if self.transport.is_closing():
+            return
+        if self._receiving and (self._idle() or not self.cycle.response_started):
+            self.transport.write(_LATE % len(_LATE_BODY) + _LATE_BODY)
+        if not self._idle():
+            scope: dict[str, Any] = self.cycle.scope  # type: ignore[assignment]
+            scope["rookery.late"] = True
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.transport.close()
 
 
 class DrainingServer(Server):
