@@ -56,14 +56,19 @@ class Deployer:
             return
         desired = read_desired(self._settings.gitops, now[0])
         write_policies(self._settings, now[0])
-        for key in self._environments.keys() | desired.keys():
+        for key in self._environments.keys() | desired.keys() | self._left_over():
             wish = desired.get(key)
             environment = self._environments.get(key) or self._add(key)
             if isinstance(wish, RookeryError):
-                environment.want(None, wish.message)
+                environment.want(None, str(wish))
             else:
                 environment.want(wish)
         self._seen = now
+
+    def _left_over(self) -> set[tuple[str, str]]:
+        """Environments that a former deployer started, so that what git has no more is stopped."""
+        records = self._settings.deploy.glob("*/*/processes.json")
+        return {(path.parent.parent.name, path.parent.name) for path in records}
 
     def _add(self, key: tuple[str, str]) -> Environment:
         folder = self._settings.deploy / key[0] / key[1]

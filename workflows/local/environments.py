@@ -40,6 +40,7 @@ class Environment(threading.Thread):
         self._sockets = Sockets(settings.home)
         self._record = Record(folder)
         self._wake = threading.Event()
+        self._told = threading.Event()
         self._ending = threading.Event()
         self._wanted: Release | None = None
         self._problem = ""
@@ -56,21 +57,24 @@ class Environment(threading.Thread):
         if release != self._wanted or problem != self._problem:
             self._failures, self._not_before = 0, 0.0
         self._wanted, self._problem = release, problem
+        self._told.set()
         self._wake.set()
 
     def end(self) -> None:
         """Ends the loop and leaves the serving process as it is."""
         self._ending.set()
+        self._told.set()
         self._wake.set()
 
     def run(self) -> None:
         self._take_over()
+        self._told.wait()
         while not self._ending.is_set():
             release = self._wanted
             try:
                 self._step(release)
             except (RookeryError, OSError) as error:
-                self._failed(release, getattr(error, "message", str(error)))
+                self._failed(release, str(error))
             self._wake.wait(_TICK_SECONDS)
             self._wake.clear()
 

@@ -20,7 +20,7 @@ from workflows.local.processes import (
     Process,
     read_json,
     read_pid_file,
-    spawn,
+    spawn_detached,
     stop,
     write_json,
     write_pid_file,
@@ -221,7 +221,7 @@ def last_words(log: Path, lines: int = 5) -> str:
 
 
 def _start(service: Service) -> None:
-    process, _ = spawn(service.argv, log=service.log, env=service.env, cwd=service.home)
+    process = spawn_detached(service.argv, log=service.log, env=service.env, cwd=service.home)
     write_pid_file(service.pid_file, process, port=service.port, command=" ".join(service.argv))
 
 

@@ -78,6 +78,14 @@ def spawn(
     return Process(child.pid, start_time(child.pid) or "gone"), child
 
 
+def spawn_detached(argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path) -> Process:
+    """As `spawn`, for a process that outlives this one; nobody waits for it but by its pid."""
+    process, child = spawn(argv, log=log, env=env, cwd=cwd)
+    # Popen warns about a child that it believes to be forgotten.
+    child.returncode = 0
+    return process
+
+
 def stop(processes: Iterable[Process], seconds: float) -> list[Process]:
     """SIGTERM to all, a bounded wait, then SIGKILL to the groups that are left.
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from services.common.errors import Conflict, RookeryError, Unavailable
-from workflows.local.processes import spawn, write_pid_file
+from workflows.local.processes import spawn_detached, write_pid_file
 from workflows.local.settings import REPOSITORY
 
 _BACKLOG = 1024
@@ -177,7 +177,7 @@ def start_keeper(home: Path) -> None:
         Unavailable: it does not answer within ten seconds.
     """
     environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(REPOSITORY)}
-    process, _ = spawn(
+    process = spawn_detached(
         [sys.executable, "-m", "workflows.local.sockets", str(home)],
         log=home / "logs" / "sockets.log",
         env=environment,
