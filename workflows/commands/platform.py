@@ -150,7 +150,7 @@ def status(
             ],
         )
         for one in found:
-            if one.reason:
+            if one.reason and one.phase != "empty":
                 hint(f"{one.application} {one.environment}: {one.reason}")
         names = ", ".join(name for name in running if not name.startswith("serve-"))
         say(f"\nrunning: {names or 'nothing; `rookery up` starts the platform'}")

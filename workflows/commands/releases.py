@@ -22,7 +22,7 @@ from workflows.commands.options import (
     user,
 )
 from workflows.commands.runs import conclude
-from workflows.commands.templates import RENDERED, workflow_of
+from workflows.commands.templates import RENDERED
 
 PANEL = "Environments"
 
@@ -193,7 +193,7 @@ def rollback(
 
         rookery rollback canary -a birds --no-quarantine
     """
-    from workflows.local import engine
+    from workflows.local import control
     from workflows.local.platform import require_up
     from workflows.local.templates import TemplateStore
 
@@ -206,8 +206,5 @@ def rollback(
         "quarantine": "true" if quarantine else "false",
         "requested-by": user(),
     }
-    manifest = workflow_of("rollback-model")
-    name = engine.submit(
-        manifest, parameters, home=chosen.home, templates=TemplateStore(RENDERED), wait=False
-    )
+    name = control.submit("rollback-model", parameters, home=chosen.home, templates=TemplateStore(RENDERED))
     conclude(chosen, name, wait=wait, watch=wait, as_json=as_json)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
 
-from services.common.errors import InvalidInput, NotFound, Refused
+from services.common.errors import InvalidInput, Refused
 from workflows.commands.console import duration, local_time, print_json, print_table, say
 from workflows.commands.options import Json, RunName, complete_run, complete_template, settings, user
-from workflows.commands.templates import RENDERED, parse_parameters, workflow_of
-from workflows.commands.watching import finished, follow, run_as_dict, seconds_of
+from workflows.commands.templates import RENDERED, parse_parameters
+from workflows.commands.watching import first_line, follow, phase_of, run_as_dict, seconds_of
 from workflows.local.settings import PlatformSettings
 
 PANEL = "Workflows"
@@ -55,25 +54,22 @@ def submit(
 
         rookery submit --file workflow.yaml --wait
     """
-    from workflows.local import engine
+    from workflows.local import control
     from workflows.local.platform import require_up
     from workflows.local.templates import TemplateStore
 
     chosen = settings()
     if (template is None) == (file is None):
         raise InvalidInput("give either the name of a template or --file", value=template or file)
+    manifest: str | Path
     if template is not None:
         require_up(chosen)
-        manifest = workflow_of(template)
-        parameters = parse_parameters(parameter or [], hyphens=True)
-        parameters = _with_user(template, parameters)
+        manifest = template
+        parameters = _with_user(template, parse_parameters(parameter or [], hyphens=True))
     else:
         assert file is not None
-        manifest = read_manifest(file)
-        parameters = parse_parameters(parameter or [])
-    name = engine.submit(
-        manifest, parameters, home=chosen.home, templates=TemplateStore(RENDERED), wait=False
-    )
+        manifest, parameters = file, parse_parameters(parameter or [])
+    name = control.submit(manifest, parameters, home=chosen.home, templates=TemplateStore(RENDERED))
     conclude(chosen, name, wait=wait, watch=watch, as_json=as_json)
 
 
@@ -89,20 +85,14 @@ def runs(
 
         rookery runs --json | jq -r '.[] | select(.phase == "Failed") | .name'
     """
-    from workflows.local import engine
+    from workflows.local.runs import list_runs
 
-    found = sorted(engine.list_runs(settings().home), key=lambda run: -(run.started or 0.0))[:limit]
+    found = list_runs(settings().home)[:limit]
     if as_json:
         print_json([run_as_dict(run) for run in found])
         return
     rows = [
-        (
-            run.name,
-            run.phase,
-            local_time(run.started),
-            duration(seconds_of(run)),
-            run.message.splitlines()[0][:90] if run.message else "",
-        )
+        (run.name, phase_of(run), local_time(run.started), duration(seconds_of(run)), first_line(run.message))
         for run in found
     ]
     print_table(("name", "phase", "started", "took", "message"), rows)
@@ -121,10 +111,10 @@ def logs(
 
         rookery logs train-model-x7k2p --step evaluate
     """
-    from workflows.local import engine
+    from workflows.local.runs import logs as read_logs
 
-    for line in engine.logs(settings().home, name, node=node, follow=follow_):
-        say(str(line).rstrip("\n"))
+    for line in read_logs(settings().home, name, node=node, follow=follow_):
+        say(line.text if node else f"{line.node}: {line.text}")
 
 
 def resume(name: RunName, wait: Wait = False, watch: Watch = False, as_json: Json = False) -> None:
@@ -134,10 +124,10 @@ def resume(name: RunName, wait: Wait = False, watch: Watch = False, as_json: Jso
 
         rookery resume train-model-x7k2p --watch
     """
-    from workflows.local import engine
+    from workflows.local import control
 
     chosen = settings()
-    engine.resume(chosen.home, name)
+    control.resume(chosen.home, name)
     conclude(chosen, name, wait=wait, watch=watch, as_json=as_json)
 
 
@@ -148,9 +138,9 @@ def cancel(name: RunName) -> None:
 
         rookery cancel train-model-x7k2p
     """
-    from workflows.local import engine
+    from workflows.local import control
 
-    engine.cancel(settings().home, name)
+    control.cancel(settings().home, name)
     say(f"{name} is told to stop")
 
 
@@ -166,9 +156,9 @@ def approve(
 
         rookery approve promote-model-x7k2p
     """
-    from workflows.local import engine
+    from workflows.local import control
 
-    engine.approve(settings().home, name, node)
+    control.approve(settings().home, name, node, by=user())
     say(f"{name} goes on")
 
 
@@ -178,11 +168,11 @@ def conclude(chosen: PlatformSettings, name: str, *, wait: bool, watch: bool, as
     Raises:
         Refused: the workflow did not succeed; with the message of what went wrong.
     """
-    from workflows.local import engine
+    from workflows.local.runs import get_run
 
     if not (wait or watch):
         if as_json:
-            print_json(run_as_dict(engine.get_run(chosen.home, name)))
+            print_json(run_as_dict(get_run(chosen.home, name)))
         else:
             say(name)
         return
@@ -195,25 +185,6 @@ def conclude(chosen: PlatformSettings, name: str, *, wait: bool, watch: bool, as
         raise Refused(f"{name} ended {run.phase}: {run.message or 'see `rookery logs ' + name + '`'}")
     if not as_json:
         say(f"{name} {run.phase} after {duration(seconds_of(run))}")
-    assert finished(run)
-
-
-def read_manifest(file: Path) -> dict[str, Any]:
-    """The one workflow in a YAML file.
-
-    Raises:
-        NotFound: there is no such file.
-        InvalidInput: it is no YAML, or not one document.
-    """
-    try:
-        documents = [one for one in yaml.safe_load_all(file.read_text()) if one is not None]
-    except FileNotFoundError as error:
-        raise NotFound("there is no such file", value=str(file)) from error
-    except (yaml.YAMLError, UnicodeDecodeError, IsADirectoryError) as error:
-        raise InvalidInput(f"{file} is no YAML: {' '.join(str(error).split())}") from error
-    if len(documents) != 1 or not isinstance(documents[0], dict):
-        raise InvalidInput(f"{file} must hold one workflow", value=f"{len(documents)} documents")
-    return documents[0]
 
 
 def _with_user(template: str, parameters: dict[str, str]) -> dict[str, str]:

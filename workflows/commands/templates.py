@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from services.common.errors import InvalidInput, NotFound
+from services.common.errors import InvalidInput
 from workflows.local.settings import REPOSITORY
 
 RENDERED = REPOSITORY / "workflows" / "rendered"
@@ -17,23 +16,6 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]+")
 def template_names(folder: Path = RENDERED) -> list[str]:
     """Names of the rendered templates; they are the names of their files."""
     return sorted(path.stem for path in folder.glob("*.yaml"))
-
-
-def workflow_of(template: str) -> dict[str, Any]:
-    """A Workflow that runs a template.
-
-    Raises:
-        NotFound: there is no such template.
-    """
-    names = template_names()
-    if template not in names:
-        raise NotFound("there is no such template", value=template, allowed=", ".join(names))
-    return {
-        "apiVersion": "argoproj.io/v1alpha1",
-        "kind": "Workflow",
-        "metadata": {"generateName": f"{template}-"},
-        "spec": {"workflowTemplateRef": {"name": template}},
-    }
 
 
 def parse_parameters(given: Sequence[str], *, hyphens: bool = False) -> dict[str, str]:

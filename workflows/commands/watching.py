@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +13,30 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from services.common.errors import Unavailable
 from workflows.commands.console import coloured, console, duration
 
 if TYPE_CHECKING:
-    from workflows.local.engine import Run
     from workflows.local.nodes import Node
+    from workflows.local.runs import Run
 
 _POLL_SECONDS = 0.2
-_ENDED = frozenset({"Succeeded", "Failed", "Error"})
+_ENGINE_SECONDS = 5.0
 _MARKS = {"Succeeded": "✔", "Failed": "✘", "Error": "✘", "Skipped": "–", "Omitted": "–", "Pending": "·"}
 
 
-def finished(run: Run) -> bool:
-    """Whether nothing more will happen."""
-    return run.phase in _ENDED
+def phase_of(run: Run) -> str:
+    """The phase for people: also whether somebody must approve, or resume it."""
+    if run.done:
+        return run.phase
+    if run.engine is None:
+        return "Stopped (rookery resume)"
+    return "Suspended (rookery approve)" if run.waiting else run.phase
+
+
+def first_line(text: str, limit: int = 110) -> str:
+    """The beginning of a message."""
+    return text.splitlines()[0][:limit] if text else ""
 
 
 def seconds_of(run: Run) -> float:
@@ -60,22 +71,28 @@ def run_as_dict(run: Run) -> dict[str, Any]:
 
 def follow(home: Path, name: str, *, show: bool = True, title: str = "") -> Run:
     """Waits for a workflow's end and shows its steps meanwhile."""
-    from workflows.local import engine
-
     screen = console()
     if not show:
-        while not finished(run := engine.get_run(home, name)):
-            time.sleep(_POLL_SECONDS)
-        return run
+        return _until_end(home, name, lambda run: None)
     if not screen.is_terminal:
-        return _print_changes(home, name)
-    with Live(console=screen, refresh_per_second=8, transient=False) as live:
-        while True:
-            run = engine.get_run(home, name)
-            live.update(picture(run, home, title))
-            if finished(run):
-                return run
-            time.sleep(_POLL_SECONDS)
+        return _until_end(home, name, _Changes())
+    with Live(console=screen, refresh_per_second=8) as live:
+        return _until_end(home, name, lambda run: live.update(picture(run, home, title)))
+
+
+def _until_end(home: Path, name: str, show: Callable[[Run], None]) -> Run:
+    from workflows.local.runs import get_run
+
+    alone_since = None
+    while True:
+        run = get_run(home, name)
+        show(run)
+        if run.done:
+            return run
+        alone_since = (alone_since or time.monotonic()) if run.engine is None else None
+        if alone_since and time.monotonic() - alone_since > _ENGINE_SECONDS:
+            raise Unavailable(f"the engine of {name} is gone", allowed=f"`rookery resume {name}`")
+        time.sleep(_POLL_SECONDS)
 
 
 def picture(run: Run, home: Path, title: str = "") -> RenderableType:
@@ -93,7 +110,7 @@ def picture(run: Run, home: Path, title: str = "") -> RenderableType:
             Text(took, style="dim"),
             Text(_said(node, run, home), style="dim"),
         )
-    head = Text.assemble((title or run.name, "bold"), " ", coloured(run.phase))
+    head = Text.assemble((title or run.name, "bold"), " ", coloured(phase_of(run)))
     return Group(head, grid)
 
 
@@ -113,29 +130,29 @@ def steps(run: Run) -> list[Node]:
 
 
 def _said(node: Node, run: Run, home: Path) -> str:
-    if node.phase != "Running":
-        return node.message.splitlines()[0][:100] if node.message else ""
+    from workflows.local.runs import run_folder
+
+    if node.phase != "Running" or node.type != "Pod":
+        return first_line(node.message)
     try:
-        with (home / "runs" / run.name / "nodes" / node.id / "main.log").open("rb") as log:
+        with (run_folder(home, run.name).step(node) / "main.log").open("rb") as log:
             log.seek(max(0, log.seek(0, 2) - 2048))
             lines = log.read().decode(errors="replace").strip().splitlines()
     except OSError:
         return ""
-    return lines[-1][:100] if lines else ""
+    return first_line(lines[-1]) if lines else ""
 
 
-def _print_changes(home: Path, name: str) -> Run:
-    from workflows.local import engine
+class _Changes:
+    """Prints a line whenever a step's phase changes."""
 
-    seen: dict[str, str] = {}
-    screen = console()
-    while True:
-        run = engine.get_run(home, name)
+    def __init__(self) -> None:
+        self._seen: dict[str, str] = {}
+
+    def __call__(self, run: Run) -> None:
         for node in steps(run):
-            if seen.get(node.id) != node.phase:
-                seen[node.id] = node.phase
+            if self._seen.get(node.id) != node.phase:
+                self._seen[node.id] = node.phase
                 took = f" after {duration(node.finished - node.started)}" if node.finished else ""
-                screen.print(Text(f"  {node.display_name}: {node.phase}{took} {node.message}".rstrip()))
-        if finished(run):
-            return run
-        time.sleep(_POLL_SECONDS)
+                line = f"  {node.display_name}: {node.phase}{took} {first_line(node.message)}"
+                console().print(Text(line.rstrip()))
