@@ -28,7 +28,8 @@ def curves_svg(history: Sequence[dict[str, float]], title: str) -> str:
         legend.append(f'<text x="{_MARGIN + 130 * position}" y="18" fill="{_COLOURS[name]}">{last}</text>')
     bottom, right = _HEIGHT - _MARGIN, _WIDTH - _MARGIN
     axes = f'<path d="M{_MARGIN} 30V{bottom}H{right}" fill="none" stroke="#8c959f"/>'
-    below = f'<text x="{_MARGIN}" y="{_HEIGHT - 14}">{escape(title)}: {len(history)} epochs, losses up to {highest:.3g}</text>'
+    caption = f"{escape(title)}: {len(history)} epochs, losses up to {highest:.3g}"
+    below = f'<text x="{_MARGIN}" y="{_HEIGHT - 14}">{caption}</text>'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         f'font-family="sans-serif" font-size="12">{axes}{"".join(lines)}{"".join(legend)}{below}</svg>'

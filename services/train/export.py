@@ -30,7 +30,7 @@ def to_onnx(module: nn.Module, shape: Sequence[int], output: str) -> bytes:
         torch.onnx.export(
             module,
             (torch.zeros(2, *shape),),
-            file,
+            file,  # type: ignore[arg-type]
             dynamo=False,
             input_names=["input"],
             output_names=[output],
@@ -62,5 +62,9 @@ def check_export(module: nn.Module, data: bytes, inputs: NDArray[np.float32]) ->
     found = np.stack([run_onnx(data, inputs, batch=7), run_onnx(data, inputs, batch=1)])
     difference = float(np.abs(found - expected).max())
     if not difference <= MAX_DIFFERENCE:
-        raise IntegrityError("the ONNX file answers unlike the trained model", value=difference, allowed=f"at most {MAX_DIFFERENCE:g}")
+        raise IntegrityError(
+            "the ONNX file answers unlike the trained model",
+            value=difference,
+            allowed=f"at most {MAX_DIFFERENCE:g}",
+        )
     return difference

@@ -31,8 +31,12 @@ FAMILIES: dict[str, Family] = {
     for family in (
         Family("cnn", "image", "cnn", False, "small residual CNN for pictures: seconds on a CPU"),
         Family("resnet18", "image", "resnet18", True, "torchvision's resnet18, 11 million weights"),
-        Family("resnet50", "image", "resnet50", True, "torchvision's resnet50, 24 million weights; wants a GPU"),
-        Family("mel-cnn", "audio", "cnn", False, "small residual CNN on log-mel spectrograms: a minute on a CPU"),
+        Family(
+            "resnet50", "image", "resnet50", True, "torchvision's resnet50, 24 million weights; wants a GPU"
+        ),
+        Family(
+            "mel-cnn", "audio", "cnn", False, "small residual CNN on log-mel spectrograms: a minute on a CPU"
+        ),
         Family("mel-resnet18", "audio", "resnet18", True, "resnet18 on log-mel spectrograms"),
         Family("mel-resnet50", "audio", "resnet50", True, "resnet50 on log-mel spectrograms; wants a GPU"),
     )

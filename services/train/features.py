@@ -92,7 +92,11 @@ def _compute(dataset: Dataset, raw: Preprocessing, folder: Path, tell: Callable[
         done = itertools.count(1)
         for name in _SPLITS:
             facts[name] = _compute_split(
-                dataset.split(name), raw, temporary / f"{name}.f32", facts["skipped"], lambda: tell(next(done), total)
+                dataset.split(name),
+                raw,
+                temporary / f"{name}.f32",
+                facts["skipped"],
+                lambda: tell(next(done), total),
             )
             if not facts[name]["ids"]:
                 raise DatasetError(f"no item of the {name} split can be prepared", value=dataset.source)

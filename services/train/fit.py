@@ -177,7 +177,7 @@ def _epoch(
     weights = torch.from_numpy(material.class_weights).to(machine.device)
     order = numbers.permutation(material.chosen)
     steps = math.ceil(len(order) / hyper.batch_size)
-    total, seen = 0.0, 0
+    total, seen = torch.zeros((), device=machine.device), 0
     for step, (part, windows) in enumerate(material.training.batches(order, hyper.batch_size)):
         if len(part) < 2:
             continue
@@ -192,7 +192,7 @@ def _epoch(
             logits = network(x)
         loss = _loss(logits.float(), y, weights, material.multi_label, hyper.label_smoothing)
         optimizer.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         scaler.step(optimizer)
@@ -218,7 +218,10 @@ def _loss(logits: Tensor, y: Tensor, weights: Tensor | None, multi_label: bool, 
 def _optimizer(network: nn.Module, hyper: Hyperparameters) -> torch.optim.Optimizer:
     matrices = [weight for weight in network.parameters() if weight.ndim > 1]
     vectors = [weight for weight in network.parameters() if weight.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": hyper.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    groups = [
+        {"params": matrices, "weight_decay": hyper.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(groups, lr=hyper.lr)
 
 
@@ -230,4 +233,6 @@ def _schedule(share: float) -> float:
 
 def _finished(state: checkpoint.State, hyper: Hyperparameters) -> bool:
     waited = state.epoch - state.best_epoch
-    return state.epoch >= hyper.epochs or (hyper.patience > 0 and state.epoch > 0 and waited >= hyper.patience)
+    return state.epoch >= hyper.epochs or (
+        hyper.patience > 0 and state.epoch > 0 and waited >= hyper.patience
+    )

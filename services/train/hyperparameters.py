@@ -23,7 +23,9 @@ class Hyperparameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(20, ge=1, le=1000, description="passes over the training split at most")
-    lr: float = Field(0.003, gt=0, le=1, description="highest learning rate of AdamW: 10 % warm-up, then cosine")
+    lr: float = Field(
+        0.003, gt=0, le=1, description="highest learning rate of AdamW: 10 % warm-up, then cosine"
+    )
     weight_decay: float = Field(0.01, ge=0, le=1, description="of AdamW, not on biases and norms")
     batch_size: int = Field(64, ge=2, le=4096, description="items or windows in one step")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of weights, order and augmentation")
@@ -31,18 +33,28 @@ class Hyperparameters(BaseModel):
         8, ge=0, le=1000, description="stop after so many epochs without a better validation score; 0: never"
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="before the last layer")
-    label_smoothing: float = Field(0.0, ge=0, le=0.5, description="share of the target spread over all classes")
+    label_smoothing: float = Field(
+        0.0, ge=0, le=0.5, description="share of the target spread over all classes"
+    )
     class_weights: Literal["none", "balanced"] = Field(
-        "none", description="balanced: rare classes weigh more in the loss, by the square root of their rarity"
+        "none",
+        description="balanced: rare classes weigh more in the loss, by the square root of their rarity",
     )
     augmentation: float = Field(
-        0.5, ge=0, le=1, description="strength of shifts, turns and brightness; for sounds shifts, gain and noise"
+        0.5,
+        ge=0,
+        le=1,
+        description="strength of shifts, turns and brightness; for sounds shifts, gain and noise",
     )
-    horizontal_flip: bool = Field(False, description="also show mirrored pictures (not for digits or letters)")
+    horizontal_flip: bool = Field(
+        False, description="also show mirrored pictures (not for digits or letters)"
+    )
     mixup: float | None = Field(
         None, ge=0, le=2, description="alpha of mixup, 0: off; auto: 0.2 for sounds, 0 for pictures"
     )
-    specaugment: int = Field(1, ge=0, le=4, description="masks over time and as many over mel bands, for sounds")
+    specaugment: int = Field(
+        1, ge=0, le=4, description="masks over time and as many over mel bands, for sounds"
+    )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="auto: bf16 on a GPU that has it, fp16 on other GPUs, fp32 on a CPU"
     )
@@ -125,7 +137,10 @@ def allowed(name: str) -> str:
     row = _schema(name)
     if "enum" in row:
         return ", ".join(row["enum"])
-    low, high = row.get("minimum", row.get("exclusiveMinimum")), row.get("maximum", row.get("exclusiveMaximum"))
+    low, high = (
+        row.get("minimum", row.get("exclusiveMinimum")),
+        row.get("maximum", row.get("exclusiveMaximum")),
+    )
     if row["type"] == "boolean":
         return "true or false"
     if row["type"] == "string":

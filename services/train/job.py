@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,12 @@ import httpx
 from services.common.errors import NotFound, RookeryError, Unavailable
 from services.common.mlflow_rest import is_terminal
 from services.train import records
+from services.train.process import start_time
 from services.train.settings import TrainSettings
 from services.train.tracking import TAG_BUNDLE, TAG_DATASET, Tracking
 
 _LOG = logging.getLogger("rookery.train.job")
 _QUICK_SECONDS = 3.0
-_ALREADY_RUNNING = 75
 
 
 class Reporter:
@@ -67,11 +68,14 @@ class Reporter:
 
 def main(folder: Path, settings: TrainSettings) -> int:
     """Train the job of a folder to its end. One process at a time: a second one leaves at once."""
-    with (folder / "lock").open("w") as lock:
+    with (folder / records.LOCK).open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            return _ALREADY_RUNNING
+            return records.ALREADY_RUNNING
+        lock.truncate(0)
+        lock.write(f"{os.getpid()} {start_time(os.getpid())}")
+        lock.flush()
         job = records.read_job(folder)
         if job is None or records.read_result(folder) is not None:
             return 0
@@ -87,7 +91,7 @@ def _train(job: records.Job, reporter: Reporter, settings: TrainSettings, folder
     try:
         ended = reporter.ended_elsewhere()
         if ended is not None:
-            return records.Result(status=ended, reason="the run was ended in MLflow", told=True)  # type: ignore[arg-type]
+            return records.Result(status=ended, reason="the run was ended in MLflow", told=True)
         from services.train.training import train
 
         reporter.progress("preparing", 0, 0, {})
@@ -104,7 +108,9 @@ def _train(job: records.Job, reporter: Reporter, settings: TrainSettings, folder
     except RookeryError as error:
         return records.Result(status="FAILED", reason=str(error))
     except MemoryError:
-        return records.Result(status="FAILED", reason="the training ran out of memory; a smaller batch_size may fit")
+        return records.Result(
+            status="FAILED", reason="the training ran out of memory; a smaller batch_size may fit"
+        )
     except Exception as error:
         _LOG.exception("the training failed")
         return records.Result(status="FAILED", reason=f"{type(error).__name__}: {error}")
@@ -127,7 +133,7 @@ def _tell(reporter: Reporter, result: records.Result) -> records.Result:
             result = records.Result(status="FAILED", reason=str(error))
         return result
     if status != result.status:
-        return records.Result(status=status, reason="the run was ended in MLflow", told=True)  # type: ignore[arg-type]
+        return records.Result(status=status, reason="the run was ended in MLflow", told=True)
     return result.model_copy(update={"told": True})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -53,7 +55,8 @@ class SmallCnn(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.blocks(self.stem(x))
-        return self.head(x.mean(dim=(2, 3)))
+        logits: Tensor = self.head(x.mean(dim=(2, 3)))
+        return logits
 
 
 def build(
@@ -70,7 +73,7 @@ def build(
     import torchvision.models
 
     maker = torchvision.models.resnet18 if family.architecture == "resnet18" else torchvision.models.resnet50
-    network = maker(weights=None)
+    network: Any = maker(weights=None)
     if channels != 3:
         network.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
     if min(size) < 64:
@@ -78,4 +81,5 @@ def build(
         network.conv1 = nn.Conv2d(channels, 64, 3, stride=1, padding=1, bias=False)
         network.maxpool = nn.Identity()
     network.fc = nn.Sequential(nn.Dropout(hyper.dropout), nn.Linear(network.fc.in_features, classes))
+    assert isinstance(network, nn.Module)
     return network

@@ -54,13 +54,16 @@ class Autoencoder(nn.Module):
 
     def errors(self, view: Tensor) -> Tensor:
         """Mean squared error of normalised views, float32 [n]."""
-        return ((self.decoder(self.encoder(view)) - view) ** 2).mean(dim=1)
+        rebuilt: Tensor = self.decoder(self.encoder(view))
+        return ((rebuilt - view) ** 2).mean(dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.errors((self.view(x) - self.mean) * self.scale)
 
 
-def fit_novelty(windows: Windows, chosen: NDArray[np.int64], *, sound: bool, epochs: int, seed: int) -> Autoencoder:
+def fit_novelty(
+    windows: Windows, chosen: NDArray[np.int64], *, sound: bool, epochs: int, seed: int
+) -> Autoencoder:
     """An autoencoder trained on these windows, on the CPU."""
     torch.manual_seed(seed)
     model = Autoencoder(windows.shape, sound=sound)
@@ -77,10 +80,12 @@ def fit_novelty(windows: Windows, chosen: NDArray[np.int64], *, sound: bool, epo
     for epoch in range(epochs):
         for group in optimizer.param_groups:
             group["lr"] = _LEARNING_RATE * (1 - epoch / epochs)
-        for part in torch.randperm(len(view), generator=random).split(_BATCH):
+        order = torch.randperm(len(view), generator=random)
+        for at in range(0, len(order), _BATCH):
+            part = order[at : at + _BATCH]
             loss = model.errors(view[part]).mean()
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     return model.eval()
 

@@ -29,7 +29,9 @@ def resolve(hyper: Hyperparameters, dataset: Dataset) -> Hyperparameters:
     fmax = hyper.fmax or min(_HIGHEST_BAND, rate / 2)
     if not hyper.fmin < fmax <= rate / 2:
         raise InvalidInput(
-            "fmin and fmax do not fit the sample rate", value=(hyper.fmin, fmax), allowed=f"0 to {rate / 2:g} Hz"
+            "fmin and fmax do not fit the sample rate",
+            value=(hyper.fmin, fmax),
+            allowed=f"0 to {rate / 2:g} Hz",
         )
     return hyper.model_copy(
         update={
@@ -48,7 +50,7 @@ def raw_preprocessing(hyper: Hyperparameters, dataset: Dataset) -> Preprocessing
         return ImagePreprocessing(
             height=hyper.image_size or _IMAGE_SIZE,
             width=hyper.image_size or _IMAGE_SIZE,
-            channels=channels,  # type: ignore[arg-type]
+            channels=channels,
             mean=[0.0] * channels,
             std=[1.0] * channels,
             invert=bool(dataset.defaults.get("invert", False)),

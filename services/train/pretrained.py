@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from services.common.digest import digest_bytes
 from services.common.errors import InvalidInput, NotFound, TooLarge, Unavailable
 from services.data.store import ObjectStoreSettings
+from services.train.pretrained_source import check_pretrained
 
 _MIB = 1 << 20
-_SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
 def load_pretrained(
@@ -38,7 +38,9 @@ def load_pretrained(
     """
     check_pretrained(source, roots)
     limit = max_mib * _MIB
-    data = _from_store(source, store, limit) if source.startswith("s3://") else _from_disk(Path(source), limit)
+    data = (
+        _from_store(source, store, limit) if source.startswith("s3://") else _from_disk(Path(source), limit)
+    )
     weights = _parse(data, source)
     own = network.state_dict()
     if "conv1.weight" in own and "conv1.weight" in weights:
@@ -56,25 +58,6 @@ def load_pretrained(
         )
     network.load_state_dict(fitting, strict=False)
     return digest_bytes(data)
-
-
-def check_pretrained(source: str, roots: Sequence[Path] | None) -> None:
-    """What can be said of the address alone.
-
-    Raises:
-        InvalidInput: it is neither an absolute path in the roots nor on S3, or not named as weights are.
-    """
-    allowed = "an absolute path or s3:// address that ends in " + ", ".join(_SUFFIXES)
-    if not source.startswith(("/", "s3://")) or not source.endswith(_SUFFIXES):
-        raise InvalidInput("pretrained weights are no such file", value=source, allowed=allowed)
-    if source.startswith("/") and roots is not None:
-        real = Path(source).resolve()
-        if not any(real.is_relative_to(root.resolve()) for root in roots):
-            raise InvalidInput(
-                "the pretrained weights lie outside the folders for data",
-                value=source,
-                allowed=", ".join(map(str, roots)),
-            )
 
 
 def _from_disk(path: Path, limit: int) -> bytes:
@@ -127,7 +110,9 @@ def _parse(data: bytes, source: str) -> dict[str, Tensor]:
         else:
             found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError, KeyError) as error:
-        raise InvalidInput("the pretrained weights hold more than tensors or are damaged", value=source) from error
+        raise InvalidInput(
+            "the pretrained weights hold more than tensors or are damaged", value=source
+        ) from error
     except Exception as error:
         # safetensors has an error class of its own that is not exported by its stubs.
         raise InvalidInput(f"the pretrained weights cannot be read: {error}", value=source) from error
@@ -146,4 +131,6 @@ def _fit_channels(weight: Tensor, channels: int) -> Tensor:
 
 
 def _too_large(source: str, size: int, limit: int) -> TooLarge:
-    return TooLarge("the pretrained weights are too large", value=f"{source}: {size}", allowed=f"{limit} bytes")
+    return TooLarge(
+        "the pretrained weights are too large", value=f"{source}: {size}", allowed=f"{limit} bytes"
+    )

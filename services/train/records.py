@@ -12,6 +12,8 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+LOCK = "lock"
+ALREADY_RUNNING = 75
 Stage = Literal["creating", "queued", "running", "ended"]
 Record = TypeVar("Record", bound=BaseModel)
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
@@ -35,7 +37,7 @@ class Job(BaseModel):
 
     job_id: str
     request: Request
-    key: str = Field("", description="SHA-256 of the Idempotency-Key, or empty")
+    key: str = Field("", description="the Idempotency-Key, or empty")
     code_revision: str = ""
     experiment_id: str = ""
     run_id: str = ""
@@ -48,6 +50,7 @@ class Job(BaseModel):
     pid_started: int | None = None
     cancelled: bool = False
     told: bool = Field(False, description="MLflow knows the end")
+    claimed: bool = Field(False, exclude=True, description="a request is making the run just now")
 
 
 class Progress(BaseModel):
@@ -95,6 +98,15 @@ def read_progress(folder: Path) -> Progress:
 def read_result(folder: Path) -> Result | None:
     """The result, or nothing while there is none."""
     return _read(folder / "result.json", Result)
+
+
+def read_holder(folder: Path) -> tuple[int, int] | None:
+    """Number and start time of the process that holds, or held, the folder's lock."""
+    try:
+        pid, started = (folder / LOCK).read_text().split()
+        return int(pid), int(started)
+    except (OSError, ValueError):
+        return None
 
 
 def _read(path: Path, kind: type[Record]) -> Record | None:

@@ -14,7 +14,8 @@ def probabilities(logits: Floats, *, multi_label: bool, temperature: float = 1.0
     if multi_label:
         return (1 / (1 + np.exp(-np.clip(scaled, -60, 60)))).astype(np.float32)
     powers = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    found: Floats = (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return found
 
 
 def by_item(values: Floats, item_of: NDArray[np.int64], items: int) -> Floats:

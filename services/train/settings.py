@@ -32,10 +32,15 @@ class TrainSettings(BaseSettings):
         description="folders that data and pretrained weights by path may lie in; empty: any",
     )
     parallel: int = Field(1, ge=1, le=64, description="trainings at the same time")
-    queue_limit: int = Field(16, ge=0, le=10_000, description="trainings that may wait; one more is answered 503")
+    queue_limit: int = Field(
+        16, ge=0, le=10_000, description="trainings that may wait; one more is answered 503"
+    )
     max_restarts: int = Field(3, ge=0, le=100, description="restarts of a training process that died")
     check_seconds: float = Field(
-        0.12, ge=0, le=60, description="a request waits so long for the check of its data; then the job finishes it"
+        0.12,
+        ge=0,
+        le=60,
+        description="a request waits so long for the check of its data; then the job finishes it",
     )
     pretrained_max_mib: int = Field(1024, ge=1, description="largest file of pretrained weights")
     code_revision: str = Field("", description="commit of this code; empty: asked from git")

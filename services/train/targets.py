@@ -58,4 +58,5 @@ def class_weights(targets: NDArray[np.float32], choice: str) -> NDArray[np.float
     if choice == "none":
         return np.ones(len(counts), np.float32)
     weights = np.sqrt(counts.mean() / np.maximum(counts, 1.0))
-    return (weights / ((weights * counts).sum() / counts.sum())).astype(np.float32)
+    scaled: NDArray[np.float32] = (weights / ((weights * counts).sum() / counts.sum())).astype(np.float32)
+    return scaled

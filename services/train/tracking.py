@@ -38,7 +38,12 @@ class Tracking(MlflowClient):
             if name not in ("epoch", "time")
         ]
         for at in range(0, len(metrics), _METRICS_AT_ONCE):
-            body = {"run_id": run_id, "metrics": metrics[at : at + _METRICS_AT_ONCE], "params": [], "tags": []}
+            body = {
+                "run_id": run_id,
+                "metrics": metrics[at : at + _METRICS_AT_ONCE],
+                "params": [],
+                "tags": [],
+            }
             self._post("/runs/log-batch", body)
 
     def log_dataset(self, run_id: str, dataset: Dataset) -> None:

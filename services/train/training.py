@@ -78,9 +78,11 @@ def train(job: Job, reporter: Reporter, settings: TrainSettings, folder: Path) -
         raw,
         settings.cache_dir,
         limit_gib=settings.cache_gib,
-        tell=lambda done, total: reporter.progress("features", 0, hyper.epochs, {"items": done, "of": total})
-        if done % 100 == 0
-        else None,
+        tell=lambda done, total: (
+            reporter.progress("features", 0, hyper.epochs, {"items": done, "of": total})
+            if done % 100 == 0
+            else None
+        ),
     )
     mean, std = statistics(features.training)
     material = _material(features, dataset, hyper, machine, mean, std)
@@ -185,7 +187,11 @@ def _pack(
     machine: Machine,
     preprocessing: Preprocessing,
 ) -> tuple[BundleManifest, packing.Models, Golden]:
-    multi_label, item_of, wanted = material.multi_label, material.validation_item_of, material.validation_targets
+    multi_label, item_of, wanted = (
+        material.multi_label,
+        material.validation_item_of,
+        material.validation_targets,
+    )
     logits = infer(fitted.network, material.validation, machine)
     temperature = calibrate.fit_temperature(logits, item_of, wanted, multi_label=multi_label)
     found = by_item(
@@ -216,7 +222,7 @@ def _pack(
         "best_epoch": float(fitted.best_epoch),
     }
     manifest = BundleManifest(
-        schema="rookery.bundle/1",
+        schema_="rookery.bundle/1",
         application=job.request.application,
         model_name=job.request.model_name,
         task=dataset.task,

@@ -1,0 +1,99 @@
+"""What can be said of a request before its run exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+
+from services.common.errors import InvalidInput
+from services.data.source import load_dataset
+from services.data.store import ObjectStoreSettings
+from services.data.trainable import check_trainable
+from services.train.families import check_kind, find_family
+from services.train.hyperparameters import parse
+from services.train.preprocessing import resolve
+from services.train.pretrained_source import check_pretrained
+from services.train.records import Request
+from services.train.settings import TrainSettings
+
+_APPLICATION = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_KEY = re.compile(r"[A-Za-z0-9._:/@-]{1,200}")
+
+
+class Preflight:
+    """Checks requests. A large dataset takes longer than a request may wait; the job then finishes the check."""
+
+    def __init__(self, settings: TrainSettings) -> None:
+        self._settings = settings
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="preflight")
+
+    def warm_up(self) -> None:
+        """Load the digits once, so that the first request does not wait for imports."""
+        self._pool.submit(load_dataset, "digits", cache=self._settings.cache_dir)
+
+    def close(self) -> None:
+        """Let go of the threads; a check under way is not waited for."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def request(
+        self, application: str, model_name: str, data_source: str, hyperparameters: Mapping[str, str]
+    ) -> Request:
+        """The request, checked as far as the time allows.
+
+        Raises:
+            InvalidInput: a name or value is not allowed.
+            DatasetError: the dataset cannot be trained on.
+        """
+        if not data_source:
+            raise InvalidInput("data_source is missing", allowed="see GET /data-sources")
+        application = application or default_application(data_source)
+        if not _APPLICATION.fullmatch(application):
+            raise InvalidInput(
+                "an application is named with small letters, digits and hyphens, at most 40",
+                value=application,
+            )
+        family = find_family(model_name)
+        hyper = parse(hyperparameters)
+        if hyper.pretrained:
+            if not family.pretrained:
+                raise InvalidInput(f"{family.name} has no pretrained weights", value=hyper.pretrained)
+            check_pretrained(hyper.pretrained, self._settings.roots)
+        check = self._pool.submit(self._check_data, model_name, data_source, hyperparameters)
+        wait([check], self._settings.check_seconds)
+        if check.done():
+            check.result()
+        given = {name: value.strip() for name, value in hyperparameters.items() if value.strip()}
+        return Request(
+            application=application, model_name=model_name, data_source=data_source, hyperparameters=given
+        )
+
+    def _check_data(self, model_name: str, data_source: str, hyperparameters: Mapping[str, str]) -> None:
+        dataset = load_dataset(
+            data_source,
+            store=ObjectStoreSettings(),
+            roots=self._settings.roots,
+            cache=self._settings.cache_dir,
+        )
+        check_trainable(dataset)
+        check_kind(find_family(model_name), dataset.kind, data_source)
+        resolve(parse(hyperparameters), dataset)
+
+
+def check_key(key: str | None) -> str:
+    """The Idempotency-Key, or an empty text.
+
+    Raises:
+        InvalidInput: it has other characters than those allowed.
+    """
+    if key is None:
+        return ""
+    if not _KEY.fullmatch(key):
+        raise InvalidInput("Idempotency-Key", value=key, allowed="1 to 200 letters, digits and . _ : / @ -")
+    return key
+
+
+def default_application(data_source: str) -> str:
+    """The application of a request that names none: from the last part of its data source."""
+    last = data_source.partition("?")[0].rstrip("/").rpartition("/")[2].lower()
+    return re.sub(r"[^a-z0-9]+", "-", last).strip("-")[:40].strip("-")
