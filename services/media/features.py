@@ -54,7 +54,10 @@ def _frame(samples: Samples, start: int) -> Samples:
 
 def _moments(pixels: Pixels) -> tuple[float, float]:
     """Mean and standard deviation from the histogram, so that no float copy of a large picture is made."""
-    counts = np.bincount(pixels.ravel(), minlength=256).astype(np.float64)
+    flat = pixels.reshape(-1)
+    counts = np.zeros(256)
+    for start in range(0, len(flat), _BLOCK):
+        counts += np.bincount(flat[start : start + _BLOCK], minlength=256)
     levels = np.arange(256) / 255
     mean = float((counts * levels).sum() / counts.sum())
     return mean, float(np.sqrt((counts * (levels - mean) ** 2).sum() / counts.sum()))

@@ -6,10 +6,10 @@ import io
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, JpegImagePlugin, PngImagePlugin
+from PIL import Image, ImageChops, JpegImagePlugin, PngImagePlugin
 
 from services.bundle.manifest import ImagePreprocessing
-from services.common.errors import InvalidInput, TooLarge, UnsupportedMedia
+from services.common.errors import InvalidInput, RookeryError, TooLarge, UnsupportedMedia
 from services.media.limits import DEFAULT_LIMITS, MediaLimits
 from services.media.npy import parse_npy
 from services.media.sniff import IMAGE_TYPES, sniff
@@ -45,13 +45,9 @@ def decode_image(data: bytes, limits: MediaLimits = DEFAULT_LIMITS) -> Pixels:
     if media_type not in IMAGE_TYPES:
         raise UnsupportedMedia(f"a picture was expected, and this is {media_type}", allowed="png, jpeg, npy")
     try:
-        picture = _OPENERS[media_type](io.BytesIO(data))
-    except Exception as error:
-        raise UnsupportedMedia(f"the header of this {media_type} picture cannot be read: {error}") from error
-    _check_pixels(*picture.size, limits)
-    try:
-        picture.load()
-        return _plain(_upright(picture))
+        return _plain(_upright(_opened(data, media_type, limits)))
+    except RookeryError:
+        raise
     except Exception as error:
         raise UnsupportedMedia(f"this {media_type} picture cannot be decoded: {error}") from error
 
@@ -63,7 +59,10 @@ def fit_image(pixels: Pixels, p: ImagePreprocessing) -> npt.NDArray[np.float32]:
     """
     if len(p.mean) != p.channels or len(p.std) != p.channels:
         raise InvalidInput("mean and std need one value for each channel", value=(p.mean, p.std))
-    picture = Image.fromarray(pixels).convert("L" if p.channels == 1 else "RGB")
+    picture = Image.fromarray(pixels)
+    wanted = "L" if p.channels == 1 else "RGB"
+    if picture.mode != wanted:
+        picture = picture.convert(wanted)
     width, height = picture.size
     scale = min(width / p.width, height / p.height)
     left, top = (width - p.width * scale) / 2, (height - p.height * scale) / 2
@@ -110,18 +109,25 @@ def _upright(picture: Image.Image) -> Image.Image:
     return picture if method is None else picture.transpose(method)
 
 
+def _opened(data: bytes, media_type: str, limits: MediaLimits) -> Image.Image:
+    """Pillow's own `open` also guesses the format and has bounds of its own, which are not ours."""
+    picture: Image.Image = _OPENERS[media_type](io.BytesIO(data))
+    _check_pixels(*picture.size, limits)
+    picture.load()
+    return picture
+
+
 def _plain(picture: Image.Image) -> Pixels:
+    """Each step lets go of the picture before it, so that at most two copies are held."""
     if picture.mode.startswith("I"):
-        wide = np.asarray(picture)
-        return (wide >> 8).clip(0, 255).astype(np.uint8)
-    if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
-        grey = picture.mode in ("L", "LA", "1")
-        picture = _on_white(picture.convert("LA" if grey else "RGBA"))
-    return np.asarray(picture.convert("L" if picture.mode in ("1", "L") else "RGB"))
-
-
-def _on_white(picture: Image.Image) -> Image.Image:
-    mode = "L" if picture.mode == "LA" else "RGB"
-    white = Image.new(mode, picture.size, "white")
-    white.paste(picture.convert(mode), mask=picture.getchannel("A"))
-    return white
+        return (np.asarray(picture) >> 8).clip(0, 255).astype(np.uint8)
+    grey = picture.mode in ("1", "L", "LA")
+    if "transparency" in picture.info:
+        picture = picture.convert("LA" if grey else "RGBA")
+    clear = ImageChops.invert(picture.getchannel("A")) if picture.mode in ("LA", "PA", "RGBA") else None
+    wanted = "L" if grey else "RGB"
+    if picture.mode != wanted:
+        picture = picture.convert(wanted)
+    if clear is not None:
+        picture.paste("white", mask=clear)
+    return np.asarray(picture)

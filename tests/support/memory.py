@@ -11,20 +11,21 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _CHILD = """
-import json, resource, sys
+import json, sys
 from pathlib import Path
 from services.common.errors import RookeryError
-from tests.support.memory import CALLS
-data, call = Path(sys.argv[1]).read_bytes(), CALLS[sys.argv[2]]
+from tests.support.memory import CALLS, peak_mib, forget_peak
+call = CALLS[sys.argv[2]]
 call(None)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-error, status = "", 200
-try:
-    call(data)
-except RookeryError as caught:
-    error, status = str(caught), caught.status
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print(json.dumps({"status": status, "message": error, "peak_mib": peak / 1024}))
+for path in sorted(Path(sys.argv[1]).iterdir()):
+    data = path.read_bytes()
+    forget_peak()
+    before, message, status = peak_mib(), "", 200
+    try:
+        call(data)
+    except RookeryError as caught:
+        message, status = str(caught), caught.status
+    print(json.dumps({"status": status, "message": message, "peak_mib": peak_mib() - before}))
 """
 
 
@@ -37,17 +38,29 @@ class Outcome:
     peak_mib: float
 
 
-def measure(data: bytes, call: str, folder: Path) -> Outcome:
-    """Runs one of `CALLS` on `data` in a new process."""
-    path = folder / "input"
-    path.write_bytes(data)
+def measure(inputs: dict[str, bytes], call: str, folder: Path) -> dict[str, Outcome]:
+    """Runs one of `CALLS` on each input in turn, in a new process whose peak is forgotten before each."""
+    for index, data in enumerate(inputs.values()):
+        (folder / f"{index:04}").write_bytes(data)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", _CHILD, str(path), call],
-        cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=60, check=False,
+        [sys.executable, "-W", "error", "-c", _CHILD, str(folder), call],
+        cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    return Outcome(**json.loads(done.stdout))
+    outcomes = [Outcome(**json.loads(line)) for line in done.stdout.splitlines()]
+    return dict(zip(inputs, outcomes, strict=True))
+
+
+def forget_peak() -> None:
+    """Sets the peak of this process back to what it has now (proc(5), clear_refs)."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_mib() -> float:
+    """The most memory that this process held since `forget_peak`."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def _audio(data: bytes | None) -> None:
