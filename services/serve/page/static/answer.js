@@ -1,11 +1,12 @@
 /* Shows an answer. Labels come from a model, so they are only ever set as text. */
 
 const part = (id) => document.getElementById(id);
-const percent = (value) => (value >= 0.9995 ? "> 99.9 %" : value < 0.001 ? "< 0.1 %" : `${(value * 100).toFixed(1)} %`);
+const percent = (value) => (value >= 0.9995 ? "> 99.9\u00a0%" : value < 0.001 ? "< 0.1\u00a0%" : `${(value * 100).toFixed(1)}\u00a0%`);
 const BARS = 10;
 const LANES = 8;
 let url = "";
 let drawing = 0;
+let watcher;
 
 export function showBusy(on) {
   part("busy").hidden = !on;
@@ -30,10 +31,21 @@ export function showAnswer(answer, input) {
   part("novel-text").textContent = novelText(answer);
   part("timing").textContent = `Answered in ${input.milliseconds.toFixed(0)} ms, there and back.`;
   showBars(answer);
+  peek(`${answer.novel ? "⚠ " : ""}${answer.label} · ${percent(answer.probability)}`);
   if (url) URL.revokeObjectURL(url);
   url = input.drawn ? "" : URL.createObjectURL(input.blob);
   if (input.kind === "audio") showSound(answer, input);
   else showPicture(input);
+}
+
+/* On a phone the answer lies below the board: a short one floats over the page while the whole one is out of sight. */
+function peek(text) {
+  part("peek").textContent = text;
+  watcher ??= new IntersectionObserver(([entry]) => {
+    part("peek").hidden = entry.isIntersecting;
+  });
+  watcher.disconnect();
+  watcher.observe(part("label"));
 }
 
 function novelText(answer) {
