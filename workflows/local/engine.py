@@ -54,6 +54,7 @@ class Engine:
         self.scheduler = Scheduler(self.workflow, library, self.state, self.mutexes)
         self.launcher = Launcher(self.folder.path, _modules(self.workflow))
         self.followed: dict[Path, Wanted] = {}
+        self._stopped: set[Path] = set()
 
     def run(self) -> str:
         """Works until the run has ended; returns its phase."""
@@ -64,6 +65,8 @@ class Engine:
                 self._pass()
             if self.state.outcome.finished is not None:
                 break
+            if self.scheduler.over():
+                self._stop_steps()
             wake = self.scheduler.wake_at
             ended = self.launcher.poll(max(0.0, min(_REQUEST_SECONDS, (wake or 1e18) - time.time())))
             for folder in ended:
@@ -91,13 +94,17 @@ class Engine:
             if not again:
                 return
 
+    def _stop_steps(self) -> None:
+        """Ends what runs, but for the exit handler; asked again for steps whose supervisor was not yet there."""
+        for folder, (node, _, _) in self.followed.items():
+            if folder not in self._stopped and not self._in_exit(node) and self.launcher.stop(folder):
+                self._stopped.add(folder)
+
     def _care(self, wanted: Wanted, start: list[Path]) -> bool:
         """Does what a step needs next; True when its node has ended by that."""
         node = wanted[0]
         folder = self.folder.step(node)
         if folder in self.launcher:
-            if self.scheduler.over() and not self._in_exit(node):
-                self.launcher.stop(folder)
             return False
         if node.phase == PENDING:
             if len(self.launcher) + len(start) >= self.workflow.max_processes:

@@ -89,6 +89,8 @@ def run_group(
                 failed = failed or child
     if unfinished and failed is not None and found.template.fail_fast and not state.active(above.id):
         state.mark(current, FAILED, "template has failed or errored children and failFast enabled")
+    elif not unfinished and failed is not None and failed.type == "Skipped" and failed.phase == ERROR:
+        state.mark(current, ERROR, f"step group deemed errored due to child {failed.name} error: {failed.message}")
     elif not unfinished:
         state.mark(current, FAILED if failed else SUCCEEDED, f"child '{failed.id}' failed" if failed else "")
 
@@ -226,12 +228,9 @@ def node_scope(scheduler: Scheduler, name: str, prefix: str, boundary: str) -> d
     if node.finished is not None:
         scope[f"{prefix}.finishedAt"] = timestamp(node.finished)
     if node.exit_code is not None:
-        scope[f"{prefix}.exitCode"] = scope[f"{prefix}.outputs.exitCode"] = node.exit_code
+        scope[f"{prefix}.exitCode"] = node.exit_code
     if node.result is not None:
         scope[f"{prefix}.outputs.result"] = node.result
-    if node.parameters:
-        pairs = [{"name": key, "value": value} for key, value in node.parameters.items()]
-        scope[f"{prefix}.outputs.parameters"] = json.dumps(pairs, separators=(",", ":"))
     return scope | {f"{prefix}.outputs.parameters.{key}": value for key, value in node.parameters.items()}
 
 

@@ -19,7 +19,7 @@ from services.common.errors import InvalidInput, Refused
 from workflows.local.manifest import Container, Template, seconds
 from workflows.local.process import PACKAGE_ROOT
 from workflows.local.substitution import substitute
-from workflows.local.supervisor import RESULT_LIMIT, StepSpec
+from workflows.local.supervisor import GRACE_SECONDS, RESULT_LIMIT, StepSpec
 from workflows.local.workflow import image_allowed, read_config
 
 HERA_OUTPUTS = "hera__outputs_directory"
@@ -81,7 +81,7 @@ def prepare(
     env = environment(pod, final, folder, config)
     spec = StepSpec(
         argv=argv, env=env, cwd=final(pod.working_dir) if pod.working_dir else str(folder / "work"),
-        deadline=deadline, runner=is_runner(argv, env),
+        deadline=deadline, runner=is_runner(argv, env), grace_seconds=GRACE_SECONDS,
     )  # fmt: skip
     spec.save(folder)
     return spec

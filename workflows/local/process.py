@@ -137,12 +137,17 @@ class Launcher:
         """Follows a step that an earlier engine started."""
         self._follow(folder, self._supervisor(folder))
 
-    def stop(self, folder: Path) -> None:
-        """Asks the supervisor to end the step: SIGTERM to its group, SIGKILL after the grace period."""
+    def stop(self, folder: Path) -> bool:
+        """Asks the supervisor to end the step: SIGTERM to its group, SIGKILL after the grace period.
+
+        False: there is no supervisor to ask yet.
+        """
         pid = self._supervisor(folder)
-        if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
+        if pid is None:
+            return False
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        return True
 
     def _supervisor(self, folder: Path) -> int | None:
         with contextlib.suppress(OSError, ValueError):

@@ -23,7 +23,7 @@ _GLOBAL = (
     "tasks.name retries lastRetry.exitCode lastRetry.status lastRetry.duration lastRetry.message"
 ).split()
 _NODE_FIELDS = (
-    "id status startedAt finishedAt exitCode outputs.result outputs.exitCode outputs.parameters".split()
+    "id status startedAt finishedAt exitCode outputs.result".split()
 )
 _OPEN = (
     "workflow.labels.",
@@ -210,6 +210,8 @@ class _Check:
     def node_names(self, prefix: str, step: Step) -> set[str]:
         outputs = self.library.find(step, self.scope).template.outputs.parameters
         names = {f"{prefix}.{step.name}.{field}" for field in _NODE_FIELDS}
+        if step.loops:
+            names.add(f"{prefix}.{step.name}.outputs.parameters")
         return names | {f"{prefix}.{step.name}.outputs.parameters.{p.name}" for p in outputs}
 
     def call(self, where: str, step: Step, known: set[str]) -> None:
