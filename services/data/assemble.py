@@ -120,10 +120,13 @@ def _known_labels(candidates: list[Candidate], problems: list[Problem]) -> list[
     known = {candidate.labels[0] for candidate in candidates}
     result = []
     for candidate in candidates:
-        labels = tuple(label for label in dict.fromkeys(candidate.labels) if label in known)
-        if unknown := sorted(set(candidate.labels) - known):
-            detail = "no recordings of " + ", ".join(unknown)[:200]
-            problems.append(Problem(candidate.id, "unknown-secondary-label", detail, skipped=False))
+        if known.issuperset(candidate.labels):
+            result.append(candidate)
+            continue
+        labels = tuple(label for label in candidate.labels if label in known)
+        unknown = sorted(set(candidate.labels) - known)
+        detail = "no recordings of " + ", ".join(unknown)[:200]
+        problems.append(Problem(candidate.id, "unknown-secondary-label", detail, skipped=False))
         result.append(replace(candidate, labels=labels))
     return result
 

@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -126,19 +126,29 @@ def _batches(files: Iterator[Found]) -> Iterator[list[Found]]:
 
 
 class _Book:
-    """The checks of one root on disk; two processes that write at once both leave a whole file."""
+    """The checks of one root: a journal, one line for each check, the last of a file counts.
+
+    A line that a crash or a second writer spoiled is left out, and its file checked again.
+    """
 
     def __init__(self, root: Path, cache: Path) -> None:
         name = hashlib.sha256(os.fsencode(root)).hexdigest()[:24]
-        self._path = cache / "checks" / f"{name}.json"
+        self._path = cache / "checks" / f"{name}-{_VERSION}.jsonl"
         self._known: dict[str, tuple[int, int, FileCheck]] = {}
-        try:
-            stored = json.loads(self._path.read_text(encoding="utf-8"))
-            if stored["version"] == _VERSION:
-                for id_, (size, changed, check) in stored["files"].items():
-                    self._known[id_] = (size, changed, FileCheck(**check))
-        except (OSError, ValueError, KeyError, TypeError):
-            self._known = {}
+        self._new: list[str] = []
+        lines = (
+            self._path.read_text(encoding="utf-8", errors="replace").splitlines()
+            if self._path.is_file()
+            else []
+        )
+        for line in lines:
+            try:
+                id_, size, changed, *check = json.loads(line)
+                self._known[id_] = (size, changed, FileCheck(*check))
+            except (ValueError, TypeError):
+                continue
+        if len(lines) > 2 * len(self._known) + _BATCH:
+            self._rewrite()
 
     def get(self, found: Found) -> FileCheck | None:
         size, changed, check = self._known.get(found.id, (-1, -1, None))
@@ -146,12 +156,22 @@ class _Book:
 
     def put(self, found: Found, check: FileCheck) -> None:
         self._known[found.id] = (found.size, found.changed_ns, check)
+        self._new.append(_line(found.id, found.size, found.changed_ns, check))
 
     def save(self) -> None:
+        """Append what was put since the last time."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        files = {id_: (size, changed, asdict(check)) for id_, (size, changed, check) in self._known.items()}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write("\n" + "".join(self._new))
+        self._new = []
+
+    def _rewrite(self) -> None:
         with tempfile.NamedTemporaryFile(
             "w", encoding="utf-8", dir=self._path.parent, prefix=".checks-", delete=False
         ) as file:
-            json.dump({"version": _VERSION, "files": files}, file)
+            file.writelines(_line(id_, *known) for id_, known in self._known.items())
         Path(file.name).replace(self._path)
+
+
+def _line(id_: str, size: int, changed_ns: int, check: FileCheck) -> str:
+    return json.dumps([id_, size, changed_ns, *astuple(check)]) + "\n"

@@ -6,20 +6,18 @@ each whole one, `lock` keeps a second process waiting. Prefixes unused for long 
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
 import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.common.errors import DatasetError, IntegrityError, TooLarge, Unavailable
+from services.common.errors import IntegrityError, TooLarge
 from services.data.dataset import Problem
+from services.data.lock import locked
 from services.data.store import (
     Location,
     ObjectStoreSettings,
@@ -38,7 +36,6 @@ _WORKERS = 8
 _BATCH = 256
 _CHUNK = 1 << 18
 _IN_USE_SECONDS = 6 * 3600
-_LOCK_SECONDS = 3600.0
 
 
 def mirror(
@@ -63,7 +60,7 @@ def _mirror(
     ]
     folder = cache / "objects" / name
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / "lock"):
+    with locked(folder / "lock"):
         problems: list[Problem] = []
         wanted = _wanted(list_objects(client, location), location, problems)
         _make_room(folder, sum(stored.size for stored in wanted.values()), settings.cache_bytes)
@@ -152,19 +149,14 @@ class _Copy:
         target = self._files / id_
         part = self._parts / hashlib.sha256(f"{id_}\n{stored.etag}\n{stored.size}".encode()).hexdigest()
         resumed = part.is_file()
-        try:
+        self._append(part, stored)
+        if resumed and not _has_etag(part, stored.etag):
+            part.unlink()
             self._append(part, stored)
-            if resumed and not _has_etag(part, stored.etag):
-                part.unlink()
-                self._append(part, stored)
-            if _size(part) != stored.size:
-                raise IntegrityError("an object is not as long as it was listed", value=stored.key)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            part.replace(target)
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise DatasetError("the disk of the cache of objects is full", value=stored.key) from error
-            raise
+        if _size(part) != stored.size:
+            raise IntegrityError("an object is not as long as it was listed", value=stored.key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.replace(target)
 
     def _append(self, part: Path, stored: StoredObject) -> None:
         """Fetch from where the part ends; a store whose object has changed since the listing refuses."""
@@ -253,21 +245,3 @@ def _make_room(folder: Path, needed: int, most: int) -> None:
             value=f"{needed} bytes more",
             allowed=f"{most} (ROOKERY_S3_CACHE_BYTES)",
         )
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Wait, at most an hour, for another process that fetches the same prefix."""
-    with path.open("a") as file:
-        deadline = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Unavailable(
-                        "another process has been fetching the same objects for an hour"
-                    ) from None
-                time.sleep(0.1)
-        yield

@@ -21,9 +21,13 @@ class Found:
     """A regular file: `id` is its path under the root with `/`; size in bytes; change in ns."""
 
     id: str
-    path: Path
+    location: str
     size: int
     changed_ns: int
+
+    @property
+    def path(self) -> Path:
+        return Path(self.location)
 
     @property
     def parts(self) -> list[str]:
@@ -54,7 +58,7 @@ def scan(root: Path) -> tuple[list[Found], list[Problem]]:
         if problem is not None or facts is None:
             problems += [problem] if problem else []
             continue
-        found.append(Found(id_, Path(entry.path), facts.st_size, facts.st_mtime_ns))
+        found.append(Found(id_, entry.path, facts.st_size, facts.st_mtime_ns))
     found.sort(key=lambda file: file.id)
     return found, problems
 

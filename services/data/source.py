@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.common.errors import InvalidInput
+from services.common.errors import InvalidInput, Unavailable
 from services.data.dataset import Dataset
 from services.data.digits import load_digits_dataset
 from services.data.folders import load_folder
@@ -41,13 +41,28 @@ def load_dataset(
 
     Raises:
         InvalidInput: the source is unknown, has a wrong option or lies outside the roots.
-        NotFound, Unavailable, TooLarge: the object store has it not, does not answer, or has too much.
+        NotFound, TooLarge: the object store has it not, or has too much.
+        Unavailable: the object store does not answer, or a disk is full or cannot be read.
         DatasetError: what is there cannot be read as a dataset at all.
     """
     if not source or len(source) > _LONGEST or any(ord(char) < 32 for char in source):
         raise InvalidInput("a source is one line of text", value=source, allowed=", ".join(SOURCES))
     name, _, query = source.partition("?")
-    options = Options(query)
+    try:
+        return _load(source, name, Options(query), store, roots, cache)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise Unavailable(f"the data or its cache cannot be used: {reason}", value=error.filename) from error
+
+
+def _load(
+    source: str,
+    name: str,
+    options: Options,
+    store: ObjectStoreSettings | None,
+    roots: Sequence[Path] | None,
+    cache: Path,
+) -> Dataset:
     if name == "digits":
         return load_digits_dataset(source, options)
     if name == "synthetic-birds":

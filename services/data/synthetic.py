@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from services.common.digest import canonical_json, digest_bytes, short
 from services.data.birdsong import NAMES, Scene, sing, species
 from services.data.dataset import Dataset, Item, Task, make_dataset
 from services.data.encoding import FORMATS, encode_sound
+from services.data.lock import locked
 from services.data.options import Options
 from services.data.splits import assign_splits
 
@@ -87,9 +87,11 @@ def load_synthetic_birds(source: str, options: Options, cache: Path) -> Dataset:
     parsed = BirdOptions.parse(options)
     made_from = {"generator": _GENERATOR, **asdict(parsed)}
     folder = cache / "synthetic-birds" / short(digest_bytes(canonical_json(made_from)))
-    if not (folder / "index.json").is_file():
-        _generate(folder, parsed)
-    rows: list[dict[str, Any]] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    with locked(folder.with_suffix(".lock")):
+        rows = _index(folder)
+        if not rows:
+            _generate(folder, parsed)
+            rows = _index(folder)
     splits = assign_splits({row["name"]: row["labels"][0] for row in rows})
     items = [
         Item(
@@ -109,23 +111,27 @@ def load_synthetic_birds(source: str, options: Options, cache: Path) -> Dataset:
     return make_dataset(source, "audio", task, items, defaults=defaults)
 
 
-def _generate(folder: Path, options: BirdOptions) -> None:
-    """Write into a temporary folder and rename: two processes at once do not meet."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=".making-", dir=folder.parent))
+def _index(folder: Path) -> list[dict[str, Any]]:
+    """The recordings of an earlier generation, or none if a file of it is missing or was cut."""
     try:
-        rows = []
-        for recording in recordings(options):
-            path = work / recording.name
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(recording.data)
-            digest = hashlib.sha256(recording.data).hexdigest()
-            rows.append({"name": recording.name, "labels": recording.labels, "sha256": digest})
-        (work / "index.json").write_text(json.dumps(rows), encoding="utf-8")
-        try:
-            work.rename(folder)
-        except OSError:
-            if not (folder / "index.json").is_file():
-                raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        rows: list[dict[str, Any]] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        whole = all((folder / row["name"]).stat().st_size == row["size"] for row in rows)
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return rows if whole else []
+
+
+def _generate(folder: Path, options: BirdOptions) -> None:
+    """Write into another folder and rename it, so that a generation cut off is not taken for a whole one."""
+    work = folder.with_suffix(".making")
+    for left in (work, folder):
+        shutil.rmtree(left, ignore_errors=True)
+    rows = []
+    for recording in recordings(options):
+        path = work / recording.name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(recording.data)
+        digest, size = hashlib.sha256(recording.data).hexdigest(), len(recording.data)
+        rows.append({"name": recording.name, "labels": recording.labels, "sha256": digest, "size": size})
+    (work / "index.json").write_text(json.dumps(rows), encoding="utf-8")
+    work.rename(folder)

@@ -49,7 +49,7 @@ def _refuse_classes(dataset: Dataset) -> None:
         raise DatasetError(
             f"the dataset has {len(dataset.labels)} classes with usable items",
             value=dataset.labels[:_NAMED],
-            allowed=f"{FEWEST_CLASSES} to {MOST_CLASSES}, one folder for each",
+            allowed=f"{FEWEST_CLASSES} to {MOST_CLASSES}, one folder for each (or is the data one folder deeper?)",
         )
     primary = Counter(item.primary for item in dataset.items)
     small = [f"{label}: {primary[label]}" for label in dataset.labels if primary[label] < FEWEST_ITEMS]

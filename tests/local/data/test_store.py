@@ -33,7 +33,9 @@ def files_of(cache: Path) -> dict[str, int]:
 
 def test_objects_are_the_same_dataset_as_the_folder(minio_store: Any, tmp_path: Path) -> None:
     folder = tmp_path / "calls"
-    write_birdclef(folder, BirdOptions(species=3, recordings=24, seconds=1, overlap=0.3, format="ogg"), faults=True)
+    write_birdclef(
+        folder, BirdOptions(species=3, recordings=24, seconds=1, overlap=0.3, format="ogg"), faults=True
+    )
     bucket = minio_store.bucket()
     minio_store.put_folder(bucket, "field/calls", folder)
     minio_store.put_folder(bucket, "field/calls-of-others", folder)
@@ -91,7 +93,9 @@ def test_a_cut_download_goes_on_where_it_stopped(
     assert middle.answered < size * 0.6
 
 
-def test_a_killed_process_leaves_whole_files_that_are_not_fetched_again(minio_store: Any, tmp_path: Path) -> None:
+def test_a_killed_process_leaves_whole_files_that_are_not_fetched_again(
+    minio_store: Any, tmp_path: Path
+) -> None:
     bucket = minio_store.bucket()
     count, size = 60, 1 << 20
     for number in range(count):
@@ -109,7 +113,9 @@ def test_a_killed_process_leaves_whole_files_that_are_not_fetched_again(minio_st
         "ROOKERY_S3_SECRET_KEY": settings.secret_key.get_secret_value(),
         "ROOKERY_S3_SECURE": "false",
     }
-    process = subprocess.Popen([sys.executable, "-c", script, f"s3://{bucket}/many", str(cache)], env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, f"s3://{bucket}/many", str(cache)], env=environment
+    )
     deadline = time.monotonic() + 60
     while not (journals := [*cache.glob("objects/*/state.jsonl")]) or journals[0].stat().st_size == 0:
         assert process.poll() is None

@@ -96,16 +96,30 @@ def test_a_file_is_checked_again_only_when_it_changed(
 
 
 @pytest.mark.parametrize(
-    "kept", ["", "not json", '{"version": 1, "files": {"0.wav": 3}}', '{"version": 99}', "[]"]
+    "spoiled", ["", "not json\n", '["0.wav", 3]\n', "[]\n", "{}\n", "3\n", '["0.wav", 16044, ']
 )
-def test_a_damaged_book_of_checks_is_made_anew(tmp_path: Path, kept: str) -> None:
+def test_a_spoiled_journal_of_checks_is_made_good(tmp_path: Path, spoiled: str) -> None:
     root, cache = tmp_path / "data", tmp_path / "cache"
     root.mkdir()
     (root / "0.wav").write_bytes(encode_sound(NOISE, 8000, "wav"))
     first = check_files(root, found(root), cache)
-    (book,) = cache.glob("checks/*")
-    book.write_text(kept)
+    (journal,) = cache.glob("checks/*")
+    journal.write_text(spoiled)
     assert check_files(root, found(root), cache) == first
+    kept = journal.read_bytes()
+    assert check_files(root, found(root), cache) == first
+    assert journal.read_bytes() == kept
+
+
+def test_the_journal_does_not_grow_without_end(tmp_path: Path) -> None:
+    root, cache = tmp_path / "data", tmp_path / "cache"
+    root.mkdir()
+    (root / "0.wav").write_bytes(b"")
+    first = check_files(root, found(root), cache)
+    (journal,) = cache.glob("checks/*")
+    journal.write_text(journal.read_text() * 1500)
+    assert check_files(root, found(root), cache) == first
+    assert journal.read_text().count("\n") == 1
 
 
 def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.common.errors import InvalidInput
+from services.common.errors import InvalidInput, Unavailable
 from services.data.source import load_dataset
 
 
@@ -71,6 +71,12 @@ def test_names_of_buckets(source: str, tmp_path: Path) -> None:
 def test_an_object_store_must_be_configured(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="ROOKERY_S3_ENDPOINT"):
         load_dataset("s3://bucket/x", cache=tmp_path)
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with pytest.raises(Unavailable, match="cache cannot be used"):
+        load_dataset("synthetic-birds?recordings=6&species=2&seconds=0.5", cache=tmp_path / "cache")
 
 
 def test_no_torch_is_imported() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,34 @@ def test_generated_files_are_kept_and_read_back(tmp_path: Path) -> None:
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.ogg")} == changed
     assert [item.read()[:4] for item in second.items] == [b"OggS"] * 8
     assert first.digest == second.digest
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "index"])
+def test_a_damaged_cache_is_made_good(tmp_path: Path, damage: str) -> None:
+    query = "species=2&recordings=8&seconds=0.5"
+    first = load(query, tmp_path)
+    path = next(tmp_path.rglob("index.json" if damage == "index" else "*.wav"))
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:50])
+    second = load(query, tmp_path)
+    assert second.digest == first.digest
+    assert all(item.read() for item in second.items)
+
+
+def test_several_processes_at_once_make_one_dataset(tmp_path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from services.data.source import load_dataset\n"
+        "made = load_dataset('synthetic-birds?recordings=20&seconds=0.5', cache=Path(sys.argv[1]))\n"
+        "print(made.digest, sum(len(item.read()) for item in made.items))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    answers = [process.communicate(timeout=120)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert len(set(answers)) == 1
+    assert not list(tmp_path.rglob("*.making"))
 
 
 @pytest.mark.parametrize(
