@@ -3,8 +3,8 @@
     python tests/bench/bench_mel.py [--json]
 
 Peers that are not installed are left out by name; librosa is in requirements/bench.txt. All compute the same power:
-Slaney's filterbank, periodic Hann window, zeros beyond the ends. Calls of the peers alternate, so that a busy
-moment of the machine meets all of them.
+Slaney's filterbank, periodic Hann window, zeros beyond the ends. Calls of the peers alternate, and what
+counts is the processor time of the process, so that neighbours on the machine change little.
 """
 
 from __future__ import annotations
@@ -100,14 +100,14 @@ def _torch(p: AudioPreprocessing) -> tuple[Transform, Transform]:
 
 
 def measure(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Median milliseconds of each call."""
+    """Median milliseconds of processor time of each call."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(ROUNDS + 3):
         for name, call in calls.items():
-            begin = time.perf_counter()
+            begin = time.process_time()
             call()
             if turn >= 3:
-                taken[name].append(1e3 * (time.perf_counter() - begin))
+                taken[name].append(1e3 * (time.process_time() - begin))
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
@@ -150,7 +150,7 @@ def main() -> None:
         print(json.dumps(rows, indent=1))
         return
     print(
-        f"{SECONDS} s, {SOURCE_RATE} Hz to 32000 Hz, one thread, median of {ROUNDS}; torch resamples with our soxr"
+        f"{SECONDS} s, {SOURCE_RATE} Hz to 32000 Hz, one thread, ms, median of {ROUNDS}; torch resamples with our soxr"
     )
     print(
         f"{'settings':32}{'peer':9}{'resample':>9}{'mel':>8}{'both':>8}{'x mel':>7}{'x both':>7}{'diff':>9}{'dB':>9}"
