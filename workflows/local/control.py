@@ -20,7 +20,7 @@ from workflows.local.templates import Library, TemplateStore
 from workflows.local.validation import validate
 from workflows.local.workflow import Workflow, make_workflow
 
-# The shell only lets go of the engine, so that it is nobody's child; all words are arguments, none is read by the shell.
+# The shell only lets go of the engine, so that it is nobody's child; it is given words, never text to read.
 _DETACH = '"$@" </dev/null >>"$0" 2>&1 &'
 
 

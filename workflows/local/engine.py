@@ -1,8 +1,9 @@
 """The local engine: runs one workflow to its end, and can be killed at any moment.
 
-`python -m workflows.local.engine run --home HOME NAME` works on a submitted run; `submit` and `resume` start it. Order on
-disk: a node is in the journal before its process is asked for, and a process's end is in its own folder before it is in
-the journal. So after `kill -9` every step is known to be finished, running (and is adopted), never started, or lost.
+`python -m workflows.local.engine run --home HOME NAME` works on a submitted run; `submit` and `resume` start it.
+Order on disk: a node is in the journal before its process is asked for, and a process's end is in its own folder
+before it is in the journal. So after `kill -9` every step is known to be finished, running (and is adopted), never
+started, or lost.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from services.common.errors import Conflict, RookeryError
 from workflows.local.control import approve, cancel, resume, submit
 from workflows.local.journal import Journal, read_journal
 from workflows.local.launching import prepare, read_outputs, read_result, step_deadline
-from workflows.local.manifest import Template
+from workflows.local.models import Template
 from workflows.local.mutexes import Mutexes
 from workflows.local.nodes import ERROR, FAILED, PENDING, RUNNING, SUCCEEDED, Node
 from workflows.local.process import Exit, Launcher, Standing, kill_leftovers, read_exit, standing

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from services.common.errors import InvalidInput
+from workflows.local.nodes import plain
 
 Dialect = Literal["when", "depends", "expression"]
 Value = Any
@@ -50,7 +51,7 @@ FUNCTIONS: Mapping[str, Callable[..., Value]] = {
     "int": _as_int,
     "asFloat": float,
     "float": float,
-    "string": lambda value: _text(value),
+    "string": plain,
     "len": len,
     "toJson": lambda value: json.dumps(value, separators=(",", ":")),
 }
@@ -171,14 +172,6 @@ def _fill_bare(piece: str, found: list[str], text: str) -> str:
 
 def _unquote(text: str) -> str:
     return re.sub(r"\\(.)", r"\1", text[1:-1])
-
-
-def _text(value: Value) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return value if isinstance(value, str) else str(value)
 
 
 class _Parser:

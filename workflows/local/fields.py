@@ -6,9 +6,10 @@ A field in neither table nor in the models of `manifest.py` is unknown, and refu
 from __future__ import annotations
 
 HARMLESS_WORKFLOW = frozenset(
-    "serviceAccountName automountServiceAccountToken executor artifactRepositoryRef nodeSelector affinity tolerations "
-    "imagePullSecrets dnsPolicy dnsConfig ttlStrategy podGC priority schedulerName podPriorityClassName securityContext "
-    "podDisruptionBudget metrics volumeClaimGC podMetadata archiveLogs workflowMetadata artifactGC".split()
+    "serviceAccountName automountServiceAccountToken executor artifactRepositoryRef nodeSelector "
+    "affinity tolerations imagePullSecrets dnsPolicy dnsConfig ttlStrategy podGC priority "
+    "schedulerName podPriorityClassName securityContext podDisruptionBudget metrics volumeClaimGC "
+    "podMetadata archiveLogs workflowMetadata artifactGC".split()
 )
 HARMLESS_TEMPLATE = frozenset(
     "nodeSelector affinity metadata tolerations schedulerName priorityClassName serviceAccountName "

@@ -1,9 +1,10 @@
 """From a template and its inputs to the command of a process: same command, arguments and environment as in the pod.
 
-A pod has a file system of its own; here all steps share one machine. So each path that a template declares for an output,
-the folder named by `hera__outputs_directory` and each emptyDir's mount path is moved into the step's own folder, wherever
-the template's command, arguments, source, environment or working directory mention it. This is done in the template's
-text before values are put in: a parameter's value is never rewritten, and no path can lead out of the step's folder.
+A pod has a file system of its own; here all steps share one machine. So each path that a template declares for an
+output, the folder named by `hera__outputs_directory` and each emptyDir's mount path is moved into the step's own
+folder, wherever the template's command, arguments, source, environment or working directory mention it. This is done
+in the template's text before values are put in: a parameter's value is never rewritten, and no declared path can lead
+out of the step's folder.
 
 The environment holds PATH, HOME, LANG, TMPDIR and PYTHONPATH (what the image gives), then `envFrom`, then `env`.
 """
@@ -16,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from services.common.errors import InvalidInput, Refused
-from workflows.local.manifest import Container, Template, seconds
+from workflows.local.models import Container, Template, seconds
 from workflows.local.process import PACKAGE_ROOT
 from workflows.local.substitution import substitute
 from workflows.local.supervisor import GRACE_SECONDS, RESULT_LIMIT, StepSpec

@@ -1,7 +1,7 @@
 """Mutexes between the nodes of all runs under one home, as locks on files.
 
-A lock is the engine's: after `kill -9` of the engine it is free until the run is resumed, also while an orphaned step of
-that run still works. Whoever needs more than that keeps the run's engine alive or makes the step itself exclusive.
+A lock is the engine's: after `kill -9` of the engine it is free until the run is resumed, also while an orphaned step
+of that run still works. Whoever needs more than that keeps the run's engine alive or makes the step itself exclusive.
 """
 
 from __future__ import annotations

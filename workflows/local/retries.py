@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from services.common.errors import InvalidInput
 from workflows.local.expressions import parse
-from workflows.local.manifest import Backoff, RetryStrategy, seconds
+from workflows.local.models import Backoff, RetryStrategy, seconds
 from workflows.local.nodes import ERROR, FAILED, Node
 from workflows.local.substitution import substitute
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from services.common.errors import NotFound
 from workflows.local.journal import read_journal
-from workflows.local.manifest import nearest
+from workflows.local.models import nearest
 from workflows.local.nodes import COMPLETED, PENDING, Node
 from workflows.local.state import State
 from workflows.local.workflow import Workflow

@@ -1,8 +1,8 @@
 """One pass over a run: what can go on goes on, what has ended is assessed, as Argo's controller does it.
 
-A pass reads only the nodes and the workflow, so it is the same after the engine was killed: nodes that are fulfilled stay
-as they are, and everything else is taken up where it was. Processes are only asked for here; the engine starts them after
-the nodes are in the journal.
+A pass reads only the nodes and the workflow, so it is the same after the engine was killed: nodes that are fulfilled
+stay as they are, and everything else is taken up where it was. Processes are only asked for here; the engine starts
+them after the nodes are in the journal.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from services.common.errors import InvalidInput, RookeryError
-from workflows.local import graph
-from workflows.local.manifest import Parameter, Step, Template, seconds
+from workflows.local import dag, graph
+from workflows.local.models import Parameter, Step, Template, seconds
 from workflows.local.mutexes import Mutexes
 from workflows.local.nodes import ERROR, FAILED, PENDING, RUNNING, SUCCEEDED, Node
 from workflows.local.retries import after_attempt, last_retry
@@ -309,7 +309,7 @@ class Scheduler:
         if kind == "Steps":
             return graph.run_steps(self, call, node, found, scope)
         if kind == "DAG":
-            return graph.run_dag(self, call, node, found, scope)
+            return dag.run_dag(self, call, node, found, scope)
         if kind == "Suspend":
             return self._suspend(call, node, template, scope)
         if node.phase == PENDING and self.over() and not call.is_exit:

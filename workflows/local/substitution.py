@@ -8,7 +8,7 @@ from typing import Any
 
 from services.common.errors import InvalidInput
 from workflows.local import expressions
-from workflows.local.manifest import nearest
+from workflows.local.models import nearest
 from workflows.local.nodes import plain
 
 TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
@@ -35,7 +35,7 @@ def tag_value(tag: str, scope: Mapping[str, str]) -> str:
 
 def lookup(scope: Mapping[str, str]) -> Callable[[str], Any]:
     """How an expression finds a path in a scope: the value; a set of names; or nil."""
-    return lambda path: scope.get(path)
+    return scope.get
 
 
 def substitute_all(value: Any, scope: Mapping[str, str]) -> Any:

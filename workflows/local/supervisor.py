@@ -2,8 +2,9 @@
 
 A step's folder holds `spec.json` (what to run), `claim` (who may run it), `child.json` (the process, to kill it by),
 `main.log` (both streams as they came), `stdout.log` and `stderr.log` (each alone), and at last `exit.json`, written
-atomically. The supervisor takes the lock before the claim and keeps it until the end: a claim without a lock and without
-`exit.json` means that the step was lost with its supervisor. Logs are bounded; what is over the bound is counted.
+atomically. The supervisor takes the lock before the claim and keeps it until the end: a claim without a lock and
+without `exit.json` means that the step was lost with its supervisor. Logs are bounded; what is over the bound is
+counted.
 """
 
 from __future__ import annotations

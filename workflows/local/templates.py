@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from services.common.errors import InvalidInput, NotFound
-from workflows.local.manifest import Manifest, Step, Template, nearest, parse_manifest, read_yaml
+from workflows.local.manifest import Manifest, parse_manifest, read_yaml
+from workflows.local.models import Step, Template, nearest
 
 LOCAL = ""
 

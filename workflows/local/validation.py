@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from services.common.errors import InvalidInput, RookeryError
 from workflows.local import expressions
-from workflows.local.manifest import Container, Parameter, Step, Task, Template, nearest, seconds
+from workflows.local.models import Container, Parameter, Step, Task, Template, nearest, seconds
 from workflows.local.substitution import tags
 from workflows.local.templates import Found, Library, steps_of
 from workflows.local.workflow import effective_spec, entry_calls, image_allowed
@@ -22,9 +22,7 @@ _GLOBAL = (
     "workflow.creationTimestamp.RFC3339 workflow.parameters workflow.parameters.json node.name pod.name steps.name "
     "tasks.name retries lastRetry.exitCode lastRetry.status lastRetry.duration lastRetry.message"
 ).split()
-_NODE_FIELDS = (
-    "id status startedAt finishedAt exitCode outputs.result".split()
-)
+_NODE_FIELDS = "id status startedAt finishedAt exitCode outputs.result".split()
 _OPEN = (
     "workflow.labels.",
     "workflow.annotations.",

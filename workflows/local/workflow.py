@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from services.common.errors import InvalidInput, NotFound
-from workflows.local.manifest import Manifest, Parameter, Spec, Step, nearest, parse_manifest, seconds
+from workflows.local.manifest import Manifest, parse_manifest
+from workflows.local.models import Parameter, Spec, Step, nearest, seconds
 from workflows.local.supervisor import write_json
 from workflows.local.templates import Library, StoredTemplates
 

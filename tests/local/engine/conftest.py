@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
+from workflows.local.control import _create
 from workflows.local.engine import get_run, submit
+from workflows.local.manifest import parse_manifest
 from workflows.local.process import PACKAGE_ROOT
 from workflows.local.runs import Run, RunFolder
 from workflows.local.templates import Library, TemplateStore
 from workflows.local.validation import validate
 from workflows.local.workflow import make_workflow
-from workflows.local.manifest import parse_manifest
-from workflows.local.control import _create
 
 IMAGE = "rookery/workflow:0.1.0"
 
@@ -29,7 +29,12 @@ def shell(script: str, *arguments: str, **more: Any) -> dict[str, Any]:
     inputs = more.pop("inputs", [])
     return {
         "name": more.pop("name", "work"),
-        "container": {"image": IMAGE, "command": ["sh", "-c", script], "args": list(arguments), **more.pop("container", {})},
+        "container": {
+            "image": IMAGE,
+            "command": ["sh", "-c", script],
+            "args": list(arguments),
+            **more.pop("container", {}),
+        },
         "inputs": {"parameters": [{"name": name} for name in inputs]},
         **more,
     }
@@ -52,7 +57,9 @@ class Flow:
             "spec": {"entrypoint": "main", **spec, "templates": [*main, *templates]},
         }  # fmt: skip
 
-    def run(self, manifest: dict[str, Any] | Path, parameters: dict[str, str] | None = None, **options: Any) -> Run:
+    def run(
+        self, manifest: dict[str, Any] | Path, parameters: dict[str, str] | None = None, **options: Any
+    ) -> Run:
         """To its end, in this process."""
         name = submit(manifest, parameters or {}, home=self.home, templates=self.store, wait=True, **options)
         return get_run(self.home, name)

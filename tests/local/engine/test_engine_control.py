@@ -35,7 +35,10 @@ def test_cancel_ends_running_steps_and_runs_the_exit_handler(flow: Any, shell_te
     run = flow.done(name)
     assert time.monotonic() - began < 5
     assert (run.phase, run.message) == ("Failed", "Stopped with strategy 'Stop'")
-    assert {n.display_name: n.phase for n in run.nodes if n.type == "Pod"} == {"a": "Failed", f"{name}.onExit": "Succeeded"}
+    assert {n.display_name: n.phase for n in run.nodes if n.type == "Pod"} == {
+        "a": "Failed",
+        f"{name}.onExit": "Succeeded",
+    }
     assert [line.text for line in logs(flow.home, name, node=f"{name}.onExit")] == ["bye Failed"]
     with pytest.raises(Conflict, match="has ended"):
         cancel(flow.home, name)
@@ -56,7 +59,9 @@ def test_cancel_without_an_engine_starts_one_to_end_the_orphans(flow: Any, shell
 
 def test_a_suspended_run_waits_for_approval(flow: Any, shell_template: Any) -> None:
     manifest = flow.manifest(
-        shell_template("true"), {"name": "gate", "suspend": {}}, steps=[[{"name": "ask", "template": "gate"}], *_steps("after")]
+        shell_template("true"),
+        {"name": "gate", "suspend": {}},
+        steps=[[{"name": "ask", "template": "gate"}], *_steps("after")],
     )
     name = flow.detach(manifest)
     run = flow.wait(name, lambda run: bool(run.waiting))
@@ -73,7 +78,9 @@ def test_a_suspended_run_waits_for_approval(flow: Any, shell_template: Any) -> N
 
 def test_an_approval_given_while_no_engine_is_there_counts(flow: Any, shell_template: Any) -> None:
     manifest = flow.manifest(
-        shell_template("true"), {"name": "gate", "suspend": {}}, steps=[[{"name": "ask", "template": "gate"}], *_steps("after")]
+        shell_template("true"),
+        {"name": "gate", "suspend": {}},
+        steps=[[{"name": "ask", "template": "gate"}], *_steps("after")],
     )
     name = flow.prepare(manifest)
     engine = flow.engine(name)
@@ -85,7 +92,9 @@ def test_an_approval_given_while_no_engine_is_there_counts(flow: Any, shell_temp
 
 
 def test_a_cancelled_suspension_fails(flow: Any) -> None:
-    name = flow.detach(flow.manifest({"name": "gate", "suspend": {}}, steps=[[{"name": "ask", "template": "gate"}]]))
+    name = flow.detach(
+        flow.manifest({"name": "gate", "suspend": {}}, steps=[[{"name": "ask", "template": "gate"}]])
+    )
     flow.wait(name, lambda run: bool(run.waiting))
     cancel(flow.home, name)
     assert flow.done(name).phase == "Failed"
@@ -93,7 +102,11 @@ def test_a_cancelled_suspension_fails(flow: Any) -> None:
 
 def test_the_deadline_of_the_workflow_ends_it(flow: Any, shell_template: Any) -> None:
     bye = shell_template("true", name="bye")
-    run = flow.run(flow.manifest(shell_template("sleep 60"), bye, steps=_steps("a"), activeDeadlineSeconds=1, onExit="bye"))
+    run = flow.run(
+        flow.manifest(
+            shell_template("sleep 60"), bye, steps=_steps("a"), activeDeadlineSeconds=1, onExit="bye"
+        )
+    )
     assert run.phase == "Failed"
     assert {n.display_name: n.message for n in run.nodes if n.type == "Pod"} == {
         "a": "Step exceeded its deadline", f"{run.name}.onExit": "",
@@ -101,7 +114,12 @@ def test_the_deadline_of_the_workflow_ends_it(flow: Any, shell_template: Any) ->
 
 
 def test_a_dag_is_cancelled_too(flow: Any, shell_template: Any) -> None:
-    dag = {"name": "main", "dag": {"tasks": [{"name": "a", "template": "work"}, {"name": "b", "template": "work", "depends": "a"}]}}
+    dag = {
+        "name": "main",
+        "dag": {
+            "tasks": [{"name": "a", "template": "work"}, {"name": "b", "template": "work", "depends": "a"}]
+        },
+    }
     name = flow.detach(flow.manifest(dag, shell_template("sleep 60", retryStrategy={"limit": 5})))
     flow.wait(name, lambda run: any(n.type == "Pod" and n.phase == "Running" for n in run.nodes))
     cancel(flow.home, name)
@@ -140,7 +158,9 @@ def test_a_mutex_is_kept_between_runs(flow: Any, shell_template: Any, tmp_path: 
 
 def test_fail_fast_starts_no_more_turns(flow: Any, shell_template: Any) -> None:
     manifest = flow.manifest(
-        shell_template("exit 1"), steps=[[{"name": "a", "template": "work", "withItems": [1, 2, 3, 4]}]], parallelism=1
+        shell_template("exit 1"),
+        steps=[[{"name": "a", "template": "work", "withItems": [1, 2, 3, 4]}]],
+        parallelism=1,
     )
     manifest["spec"]["templates"][0]["failFast"] = True
     run = flow.run(manifest)
@@ -149,11 +169,15 @@ def test_fail_fast_starts_no_more_turns(flow: Any, shell_template: Any) -> None:
 
 
 def test_logs_can_be_followed(flow: Any, shell_template: Any) -> None:
-    name = flow.detach(flow.manifest(shell_template("for i in 1 2 3; do echo $i; sleep 0.2; done"), steps=_steps("a", "b")))
+    name = flow.detach(
+        flow.manifest(shell_template("for i in 1 2 3; do echo $i; sleep 0.2; done"), steps=_steps("a", "b"))
+    )
     assert [line.text for line in logs(flow.home, name, follow=True)] == ["1", "2", "3"] * 2
 
 
-def test_templates_of_the_store_run_and_are_kept_with_the_run(flow: Any, shell_template: Any, tmp_path: Path) -> None:
+def test_templates_of_the_store_run_and_are_kept_with_the_run(
+    flow: Any, shell_template: Any, tmp_path: Path
+) -> None:
     import yaml
 
     store = tmp_path / "rendered"

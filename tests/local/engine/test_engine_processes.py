@@ -74,7 +74,11 @@ def test_output_paths_of_parallel_steps_do_not_meet(flow: Any, shell_template: A
 
 def test_a_volume_of_the_pod_is_a_folder_of_the_step(flow: Any, shell_template: Any) -> None:
     container = {"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}], "workingDir": "/scratch"}
-    template = shell_template("echo x > /scratch/file; cat file; pwd", container=container, volumes=[{"name": "scratch", "emptyDir": {}}])
+    template = shell_template(
+        "echo x > /scratch/file; cat file; pwd",
+        container=container,
+        volumes=[{"name": "scratch", "emptyDir": {}}],
+    )
     run = _one(flow, template)
     text = _text(flow, run)
     assert text[0] == "x"
@@ -82,12 +86,17 @@ def test_a_volume_of_the_pod_is_a_folder_of_the_step(flow: Any, shell_template: 
 
 
 @pytest.mark.parametrize("stubborn", [False, True])
-def test_a_deadline_ends_the_whole_group(flow: Any, shell_template: Any, stubborn: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deadline_ends_the_whole_group(
+    flow: Any, shell_template: Any, stubborn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("workflows.local.launching.GRACE_SECONDS", 0.5)
     trap = "trap '' TERM; " if stubborn else ""
     run = _one(flow, shell_template(f"{trap}sleep 60 & echo $!; wait; sleep 60", activeDeadlineSeconds=1))
     node = run.nodes[-1]
-    assert (node.phase, node.message) == ("Failed", "Pod was active on the node longer than the specified deadline")
+    assert (node.phase, node.message) == (
+        "Failed",
+        "Pod was active on the node longer than the specified deadline",
+    )
     assert node.finished - node.started < 5
     assert not _alive(int(_text(flow, run)[0]))
 
@@ -128,7 +137,7 @@ def test_a_step_killed_by_a_signal_has_its_code(flow: Any, shell_template: Any) 
     assert _one(flow, shell_template("kill -9 $$")).nodes[-1].exit_code == "137"
 
 
-RUNNER_MODULE = '''
+RUNNER_MODULE = """
 import os, sys
 from typing import Annotated
 from hera.workflows import Parameter
@@ -146,7 +155,7 @@ def fail():
 
 def result(number: int):
     return {"double": number * 2}
-'''
+"""
 
 
 def _runner(function: str, inputs: list[str], outputs: list[str], folder: Path) -> dict[str, Any]:
@@ -212,5 +221,3 @@ def test_the_fork_server_may_be_killed(flow: Any, shell_template: Any) -> None:
     run = flow.done(name)
     assert run.phase == "Succeeded"
     assert {n.attempt for n in run.nodes} == {0}
-
-

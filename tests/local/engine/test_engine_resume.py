@@ -50,7 +50,10 @@ def _alive(pid: int) -> bool:
 
 def test_a_running_step_is_adopted_and_not_run_again(flow: Any, shell_template: Any, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
-    steps = [[{"name": n, "template": "work", "arguments": _arguments(s)}] for n, s in (("a", 0), ("b", 1.0), ("c", 0))]
+    steps = [
+        [{"name": n, "template": "work", "arguments": _arguments(s)}]
+        for n, s in (("a", 0), ("b", 1.0), ("c", 0))
+    ]
     name = flow.prepare(flow.manifest(_noted(shell_template, ledger), steps=steps))
     engine = flow.engine(name)
     flow.wait(name, lambda run: any(n.display_name == "b" and n.phase == "Running" for n in run.nodes))
@@ -64,7 +67,9 @@ def test_a_running_step_is_adopted_and_not_run_again(flow: Any, shell_template: 
     assert all(node.attempt == 0 for node in run.nodes)
 
 
-def test_a_step_that_ended_while_no_engine_was_there_keeps_its_result(flow: Any, shell_template: Any, tmp_path: Path) -> None:
+def test_a_step_that_ended_while_no_engine_was_there_keeps_its_result(
+    flow: Any, shell_template: Any, tmp_path: Path
+) -> None:
     ledger = tmp_path / "ledger"
     steps = [[{"name": "a", "template": "work", "arguments": _arguments(0.4, "3")}]]
     name = flow.prepare(flow.manifest(_noted(shell_template, ledger), steps=steps))
@@ -80,7 +85,9 @@ def test_a_step_that_ended_while_no_engine_was_there_keeps_its_result(flow: Any,
     assert sum(_lines(ledger).values()) == 1
 
 
-def test_a_step_lost_with_its_supervisor_runs_again_as_the_same_node(flow: Any, shell_template: Any, tmp_path: Path) -> None:
+def test_a_step_lost_with_its_supervisor_runs_again_as_the_same_node(
+    flow: Any, shell_template: Any, tmp_path: Path
+) -> None:
     ledger = tmp_path / "ledger"
     steps = [[{"name": n, "template": "work", "arguments": _arguments(s)}] for n, s in (("a", 0), ("b", 1.0))]
     name = flow.prepare(flow.manifest(_noted(shell_template, ledger), steps=steps))
@@ -102,10 +109,15 @@ def test_a_step_lost_with_its_supervisor_runs_again_as_the_same_node(flow: Any, 
     assert not _alive(child)
 
 
-def test_a_supervisor_killed_under_a_living_engine_costs_one_attempt(flow: Any, shell_template: Any, tmp_path: Path) -> None:
+def test_a_supervisor_killed_under_a_living_engine_costs_one_attempt(
+    flow: Any, shell_template: Any, tmp_path: Path
+) -> None:
     ledger = tmp_path / "ledger"
     name = flow.prepare(
-        flow.manifest(_noted(shell_template, ledger), steps=[[{"name": "a", "template": "work", "arguments": _arguments(0.8)}]])
+        flow.manifest(
+            _noted(shell_template, ledger),
+            steps=[[{"name": "a", "template": "work", "arguments": _arguments(0.8)}]],
+        )
     )
     flow.engine(name)
     run = flow.wait(name, lambda run: any(n.type == "Pod" and n.phase == "Running" for n in run.nodes))
@@ -155,7 +167,9 @@ _SECONDS = st.sampled_from([0, 0, 0.05, 0.2])
 _STEP = st.fixed_dictionaries(
     {
         "seconds": _SECONDS,
-        "kind": st.sampled_from(["plain", "plain", "plain", "skipped", "retried", "continued", "failed", "loop", "dag"]),
+        "kind": st.sampled_from(
+            ["plain", "plain", "plain", "skipped", "retried", "continued", "failed", "loop", "dag"]
+        ),
     }
 )
 
@@ -179,7 +193,10 @@ def _step(step: dict[str, Any]) -> dict[str, Any]:
     elif kind == "loop":
         made["withItems"] = ["x", "y"]
     elif kind == "dag":
-        made |= {"template": "diamond", "arguments": {"parameters": [{"name": "s", "value": step["seconds"]}]}}
+        made |= {
+            "template": "diamond",
+            "arguments": {"parameters": [{"name": "s", "value": step["seconds"]}]},
+        }
     return made
 
 
@@ -205,7 +222,11 @@ def _flow_manifest(flow: Any, shell: Any, groups: list[list[dict[str, Any]]], le
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(groups=_flows(), kills=st.lists(st.floats(0.05, 0.9), min_size=1, max_size=3))
 def test_killed_at_random_moments_every_finished_step_ran_exactly_once(
     flow: Any, shell_template: Any, tmp_path: Path, groups: list[list[dict[str, Any]]], kills: list[float]
@@ -231,6 +252,8 @@ def test_killed_at_random_moments_every_finished_step_ran_exactly_once(
         ran = {n.name.replace(name, "$", 1) for n in run.nodes if n.type == "Pod"}
         assert len(lines) == len(ran)
         assert all(node.attempt <= 1 for node in run.nodes)
-        results.append((run.phase, {n.name.replace(name, "$", 1): (n.type, n.phase) for n in run.nodes}, lines))
+        results.append(
+            (run.phase, {n.name.replace(name, "$", 1): (n.type, n.phase) for n in run.nodes}, lines)
+        )
         shutil.rmtree(flow.folder(name).path)
     assert results[0] == results[1]
