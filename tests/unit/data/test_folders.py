@@ -132,8 +132,8 @@ def test_a_copy_in_the_holdout_is_kept_and_the_one_in_training_left_out(
     write: Write, load: Load, reasons: Reasons
 ) -> None:
     files = {f"{name}/a/{name}{n}.png": n + 10 * place for place, name in enumerate(SPLITS) for n in range(3)}
-    dataset = load(write({**files, "training/a/seen.png": 20}))
-    assert reasons(dataset) == {"training/a/seen.png": "duplicate"}
+    dataset = load(write({**files, "training/a/seen.png": 20, "training/a/known.png": 10}))
+    assert reasons(dataset) == {"training/a/seen.png": "duplicate", "training/a/known.png": "duplicate"}
 
 
 def test_hidden_files_and_those_of_file_managers_are_nothing(
