@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -50,4 +51,4 @@ def test_segments_cover_every_window_once(names: list[str]) -> None:
     timeline = [window(5.0 * place, (name, 0.5)) for place, name in enumerate(names)]
     segments = merge(timeline, None)
     assert sum(segment["end"] - segment["start"] for segment in segments) == 5.0 * len(names)
-    assert all(one["label"] != two["label"] for one, two in zip(segments, segments[1:], strict=False))
+    assert all(one["label"] != two["label"] for one, two in itertools.pairwise(segments))
