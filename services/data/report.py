@@ -73,6 +73,6 @@ _PAGE = """<!doctype html>
 <title>Dataset {title}</title><style>
 body{{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1c2733}}
 table{{border-collapse:collapse;margin:.5rem 0 1.5rem}}td,th{{text-align:left;padding:.25rem .8rem;
-border-bottom:1px solid #d5dde5;overflow-wrap:anywhere}}h1{{font-size:1.5rem}}h2{{font-size:1.15rem}}
+border-bottom:1px solid #d5dde5;overflow-wrap:break-word}}h1{{font-size:1.5rem}}h2{{font-size:1.15rem}}
 </style></head><body><h1>Dataset {title}</h1>{body}</body></html>
 """
