@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from workflows.local.scheduler import Call, Scheduler
 
 MAX_ITEMS = 10_000
+_FORMAT = re.compile(r"[^%]*%0?\d{0,2}[dxX][^%]*")
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,10 @@ def sequence(spec: Sequence) -> list[str]:
         raise InvalidInput("withSequence: no number", value=str(error)) from error
     if len(numbers) > MAX_ITEMS:
         raise InvalidInput("withSequence is too long", value=len(numbers), allowed=str(MAX_ITEMS))
-    return [(spec.format or "%d") % number for number in numbers]
+    shape = spec.format or "%d"
+    if not _FORMAT.fullmatch(shape):
+        raise InvalidInput("withSequence.format: not supported", value=shape, allowed="one of %d, %x, %03d and the like")
+    return [shape % number for number in numbers]
 
 
 def node_scope(scheduler: Scheduler, name: str, prefix: str, boundary: str) -> dict[str, str]:
