@@ -13,6 +13,7 @@ from services.data.dataset import Dataset, Item, Kind, Problem, Task, make_datas
 from services.data.scan import Found
 from services.data.splits import Split, assign_splits
 
+_SMALLEST_SIDE, _LARGEST_SIDE = 16, 224  # pixels
 _PREFERRED: dict[Split | None, int] = {"evaluation": 0, "validation": 1, "training": 2, None: 3}
 
 
@@ -160,8 +161,8 @@ def _defaults(kind: Kind, checks: list[FileCheck]) -> dict[str, int | float | bo
     if kind == "image":
         grey = all(check.channels == 1 for check in checks)
         return {
-            "height": int(median(check.height for check in checks)),
-            "width": int(median(check.width for check in checks)),
+            "height": _side(median(check.height for check in checks)),
+            "width": _side(median(check.width for check in checks)),
             "channels": 1 if grey else 3,
             "invert": False,
         }
@@ -169,3 +170,8 @@ def _defaults(kind: Kind, checks: list[FileCheck]) -> dict[str, int | float | bo
         "sample_rate": int(median(check.sample_rate for check in checks)),
         "seconds": float(median(check.seconds for check in checks)),
     }
+
+
+def _side(pixels: float) -> int:
+    """A side that networks for pictures are made for, however large the photos are."""
+    return int(min(max(pixels, _SMALLEST_SIDE), _LARGEST_SIDE))

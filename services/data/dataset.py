@@ -87,7 +87,7 @@ class Item:
 class Dataset:
     """What `load_dataset` gives. `labels` is sorted, `defaults` is what the data suggests for preprocessing.
 
-    Keys of `defaults`: height, width (pixels), channels, invert for pictures; sample_rate (Hz), seconds
+    Keys of `defaults`: height, width (pixels, 16 to 224), channels, invert for pictures; sample_rate (Hz), seconds
     (median length) for sounds.
     """
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from services.common.errors import InvalidInput
 from services.data.dataset import Dataset
@@ -20,8 +22,15 @@ def test_one_folder_per_class(write: Write, load: Load) -> None:
     assert (dataset.kind, dataset.task, dataset.labels) == ("image", "single-label", ["a", "b"])
     assert dataset.class_counts() == {"a": 10, "b": 10}
     assert all(dataset.split(name) for name in SPLITS)
-    assert dataset.defaults == {"height": 6, "width": 6, "channels": 1, "invert": False}
+    assert dataset.defaults == {"height": 16, "width": 16, "channels": 1, "invert": False}
     assert dataset.items[0].read() == (root / dataset.items[0].id).read_bytes()
+
+
+def test_the_size_suggested_for_photos_is_bounded(write: Write, load: Load) -> None:
+    file = io.BytesIO()
+    Image.effect_noise((3000, 100), 50).convert("RGB").save(file, format="JPEG")
+    defaults = load(write({"a/1.jpg": file.getvalue()})).defaults
+    assert defaults == {"height": 100, "width": 224, "channels": 3, "invert": False}
 
 
 def test_a_folder_of_recordings_by_species(write: Write, load: Load) -> None:
