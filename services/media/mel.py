@@ -23,7 +23,7 @@ _BREAK_HZ = 1000.0
 _BREAK_MEL = _BREAK_HZ / _LINEAR_HZ_PER_MEL
 _LOG_STEP = np.log(6.4) / 27.0
 _FLOOR = 1e-10
-_BLOCK = 96
+_BLOCK = 128
 _BANDS_AT_ONCE = 8
 
 
@@ -78,6 +78,16 @@ def _hann(length: int) -> Samples:
     return window
 
 
+def _padded(samples: Samples, n_fft: int) -> Samples:
+    """Half a frame of zeros before and after; `np.zeros` would write everything twice."""
+    first, last = n_fft // 2, n_fft // 2 + len(samples)
+    padded = np.empty(len(samples) + n_fft + n_fft % 2, np.float32)
+    padded[:first] = 0
+    padded[first:last] = samples
+    padded[last:] = 0
+    return padded
+
+
 class LogMel:
     """Turns samples into normalised log-mel values; one object can be used from many threads.
 
@@ -105,8 +115,7 @@ class LogMel:
         """Mel power, float32 [n_mels, frames]; zeros are assumed before and after the sound."""
         p = self.preprocessing
         count = self.frames(len(samples))
-        padded = np.zeros(len(samples) + 2 * (p.n_fft // 2) + p.n_fft % 2, np.float32)
-        padded[p.n_fft // 2 : p.n_fft // 2 + len(samples)] = samples
+        padded = _padded(samples, p.n_fft)
         frames = sliding_window_view(padded, p.n_fft)[:: p.hop_length][:count]
         result = np.empty((p.n_mels, count), np.float32)
         windowed = np.empty((min(_BLOCK, count), p.n_fft), np.float32)
