@@ -16,7 +16,7 @@ from workflows.steps.settings import StepSettings, service_url
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 120.0
 _NOT_HYPERPARAMETERS = frozenset(
-    {"train-ip", "eval-ip", "mlflow-ip", "model-name", "data-source", "application"}
+    ["train-ip", "eval-ip", "mlflow-ip", "model-name", "data-source", "application", "requested-by"]
 )
 
 
