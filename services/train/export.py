@@ -46,6 +46,8 @@ def run_onnx(data: bytes, inputs: NDArray[np.float32], batch: int = 64) -> NDArr
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     parts = [session.run(None, {"input": inputs[at : at + batch]})[0] for at in range(0, len(inputs), batch)]
     return np.concatenate(parts)

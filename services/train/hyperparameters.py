@@ -22,7 +22,7 @@ class Hyperparameters(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    epochs: int = Field(20, ge=1, le=1000, description="passes over the training split at most")
+    epochs: int = Field(16, ge=1, le=1000, description="passes over the training split at most")
     lr: float = Field(
         0.003, gt=0, le=1, description="highest learning rate of AdamW: 10 % warm-up, then cosine"
     )
@@ -30,7 +30,7 @@ class Hyperparameters(BaseModel):
     batch_size: int = Field(64, ge=2, le=4096, description="items or windows in one step")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="of weights, order and augmentation")
     patience: int = Field(
-        8, ge=0, le=1000, description="stop after so many epochs without a better validation score; 0: never"
+        5, ge=0, le=1000, description="stop after so many epochs without a better validation score; 0: never"
     )
     dropout: float = Field(0.1, ge=0, lt=1, description="before the last layer")
     label_smoothing: float = Field(
@@ -59,8 +59,8 @@ class Hyperparameters(BaseModel):
         "auto", description="auto: bf16 on a GPU that has it, fp16 on other GPUs, fp32 on a CPU"
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU when there is one")
-    threads: int = Field(0, ge=0, le=256, description="CPU threads of torch; 0: one for each core")
-    width: int = Field(32, ge=4, le=256, description="channels of the first layer of the small CNN")
+    threads: int = Field(0, ge=0, le=256, description="CPU threads of torch; 0: one for cnn, else one for each core")
+    width: int = Field(16, ge=4, le=256, description="channels of the first layer of the small CNN")
     pretrained: str = Field(
         "",
         max_length=1000,

@@ -68,7 +68,7 @@ def train(job: Job, reporter: Reporter, settings: TrainSettings, folder: Path) -
     family = find_family(job.request.model_name)
     check_kind(family, dataset.kind, dataset.source)
     hyper = resolve(parse(job.request.hyperparameters), dataset)
-    torch.set_num_threads(hyper.threads or os.cpu_count() or 1)
+    torch.set_num_threads(hyper.threads or family.threads(os.cpu_count() or 1))
     machine = Machine.choose(hyper)
     files = _describe(job, reporter, dataset, hyper, machine)
 

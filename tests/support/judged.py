@@ -12,14 +12,15 @@ from services.common.mlflow_rest import MlflowClient
 from services.data.source import load_dataset
 from tests.support.bundles import tiny_image_bundle
 
+SOURCE = "digits?items=500"
 FILES = ("model.onnx", "novelty.onnx", "bundle.json", "golden.npz")
 
 
 def digits_data(cache: Path) -> Dataset:
     """What a bundle's manifest says of the digits."""
-    data = load_dataset("digits", cache=cache)
+    data = load_dataset(SOURCE, cache=cache)
     return Dataset(
-        source="digits",
+        source=SOURCE,
         digest=data.digest,
         class_counts=data.class_counts("training"),
         split_sizes=data.split_sizes(),

@@ -133,3 +133,26 @@ def mlflow_server(folder: Path, *, port: int | None = None) -> Server:
     return Server(
         command, log=folder / "mlflow.log", port=port, health="/health", environment=environment, cwd=folder
     )
+
+
+def train_server(folder: Path, mlflow_url: str, *, port: int | None = None, **settings: object) -> Server:
+    """The train service, not yet started; `settings` are fields of TrainSettings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = port or free_port()
+    values: dict[str, object] = {
+        "port": port,
+        "mlflow_url": mlflow_url,
+        "state_dir": folder / "state",
+        "cache_dir": folder / "cache",
+        "code_revision": "0123456",
+        **settings,
+    }
+    environment = {f"ROOKERY_TRAIN_{name.upper()}": str(value) for name, value in values.items()}
+    return Server(
+        [sys.executable, "-m", "services.train"],
+        log=folder / "train.log",
+        port=port,
+        health="/readyz",
+        environment={**environment, "OMP_NUM_THREADS": "1"},
+        cwd=folder,
+    )
