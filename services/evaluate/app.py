@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from services.common.errors import Conflict, InvalidInput, NotFound, RookeryError, Unavailable
 from services.common.mlflow_rest import MlflowClient, tags_of
-from services.evaluate.files import ANSWER, FAILURE, METRICS, REPORT, RunFiles, is_run_id
+from services.evaluate.files import ANSWER, METRICS, REPORT, RunFiles, is_run_id
 from services.evaluate.jobs import Jobs
 from services.evaluate.policy import find_policy
 from services.evaluate.publish import recover
@@ -71,7 +71,7 @@ class Service:
         # It may have ended between the two looks.
         if (answer := files.json(ANSWER)) is not None:
             return answer
-        failure = files.json(FAILURE)
+        failure = self.jobs.failure(run_id)
         if failure is not None and time.time() - failure["at"] < self.settings.failure_seconds:
             raise _Failed(failure)
         self._check_finished(run_id)

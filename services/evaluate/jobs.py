@@ -34,6 +34,7 @@ class Jobs:
         self._condition = threading.Condition()
         self._waiting: deque[str] = deque()
         self._working: dict[str, subprocess.Popen[bytes] | None] = {}
+        self._broken: dict[str, dict[str, Any]] = {}
         self._closed = False
         self.finished: dict[str, int] = {"answered": 0, "failed": 0}
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(settings.parallel)]
@@ -55,6 +56,7 @@ class Jobs:
                     value=len(self._waiting),
                     allowed=f"{self._settings.queue_limit} at a time",
                 )
+            self._broken.pop(run_id, None)
             RunFiles(self._settings.state_dir, run_id).remove(FAILURE)
             self._waiting.append(run_id)
             self._condition.notify()
@@ -67,6 +69,10 @@ class Jobs:
             if run_id not in self._working:
                 return None
         return (RunFiles(self._settings.state_dir, run_id).read(PHASE) or b"starting").decode()
+
+    def failure(self, run_id: str) -> dict[str, Any] | None:
+        """How the last evaluation of a run failed, with `at` in Unix seconds; nothing when it did not."""
+        return self._broken.get(run_id) or RunFiles(self._settings.state_dir, run_id).json(FAILURE)
 
     def counts(self) -> tuple[int, int]:
         """How many are waiting and how many at work."""
@@ -99,7 +105,12 @@ class Jobs:
                     return
                 run_id = self._waiting.popleft()
                 self._working[run_id] = None
-            code = self._run(run_id)
+            try:
+                code = self._run(run_id)
+            except OSError as error:
+                # The disk is full or not writable: said from memory, and the thread goes on.
+                code = 1
+                self._broken[run_id] = _failure(f"the evaluation could not be started: {error}")
             with self._condition:
                 self.finished["failed" if code else "answered"] += 1
                 del self._working[run_id]
@@ -107,6 +118,7 @@ class Jobs:
     def _run(self, run_id: str) -> int:
         files = RunFiles(self._settings.state_dir, run_id)
         files.remove(PHASE)
+        files.folder.mkdir(parents=True, exist_ok=True)
         command = [sys.executable, "-m", "services.evaluate.worker", run_id]
         with (files.folder / "log").open("ab") as log:
             process = subprocess.Popen(
@@ -124,16 +136,18 @@ class Jobs:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            self._fail(
-                files, f"the evaluation took longer than {self._settings.job_seconds:g} s and was stopped"
+            files.write(
+                FAILURE,
+                _failure(f"the evaluation took longer than {self._settings.job_seconds:g} s and was stopped"),
             )
             return 1
         if code and files.json(FAILURE) is None and not self._closed:
-            self._fail(
-                files, f"the process of the evaluation ended with {code}; see its log in the state folder"
+            files.write(
+                FAILURE,
+                _failure(f"the process of the evaluation ended with {code}; see its log in the state folder"),
             )
         return code
 
-    def _fail(self, files: RunFiles, message: str) -> None:
-        failure: dict[str, Any] = {"error": "error", "message": message, "status": 500, "at": time.time()}
-        files.write(FAILURE, failure)
+
+def _failure(message: str) -> dict[str, Any]:
+    return {"error": "error", "message": message, "status": 500, "at": time.time()}
