@@ -30,7 +30,7 @@ def demo(
 ) -> None:
     """From real data to production on this machine, in under three minutes: digits trained, judged, packed, promoted.
 
-    Then a poor model meets the gate, and production is rolled back. State goes to a folder of its own, `.rookery/demo`.
+    Then a poor model meets the gate, and production is rolled back. What it started is stopped at the end.
 
     Examples:
 

@@ -116,7 +116,16 @@ def picture(run: Run, home: Path, title: str = "") -> RenderableType:
 
 def coloured_name(node: Node) -> Text:
     """A step's name in the colour of its phase."""
-    return Text(node.display_name, style=coloured(node.phase).style)
+    return Text(label(node), style=coloured(node.phase).style)
+
+
+def label(node: Node) -> str:
+    """A step's name; a try after the first says which one it is."""
+    name, bracket, number = node.display_name.partition("(")
+    if not bracket or not number.rstrip(")").isdigit():
+        return node.display_name
+    tries = int(number.rstrip(")")) + 1
+    return name if tries == 1 else f"{name} (try {tries})"
 
 
 def steps(run: Run) -> list[Node]:
@@ -154,5 +163,5 @@ class _Changes:
             if self._seen.get(node.id) != node.phase:
                 self._seen[node.id] = node.phase
                 took = f" after {duration(node.finished - node.started)}" if node.finished else ""
-                line = f"  {node.display_name}: {node.phase}{took} {first_line(node.message)}"
+                line = f"  {label(node)}: {node.phase}{took} {first_line(node.message)}"
                 console().print(Text(line.rstrip()))

@@ -51,6 +51,7 @@ class EnvironmentStatus:
     reason: str
     url: str
     commit: str
+    run_id: str
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -109,6 +110,7 @@ def _status(
         reason=problem or str(deployed.get("reason", "")),
         url=url if evidence else "",
         commit=commit,
+        run_id=evidence.run_id if evidence else "",
     )
 
 
