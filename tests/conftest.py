@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.support.servers import Server, mlflow_server
+
+
+# A busy machine makes single examples slow; the time limit of the whole test stands.
+settings.register_profile("rookery", deadline=None)
+settings.load_profile("rookery")
 
 
 @pytest.fixture(scope="session")

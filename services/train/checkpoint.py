@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ def save(path: Path, state: State) -> None:
 
 def load(path: Path, fingerprint: str, device: torch.device) -> State | None:
     """The checkpoint at `path`, or nothing if there is none, it is damaged, or it is of another training."""
+    if not zipfile.is_zipfile(path):
+        return None
     try:
         fields = torch.load(path, map_location=device, weights_only=True)
         state = State(**fields)

@@ -59,7 +59,9 @@ class Hyperparameters(BaseModel):
         "auto", description="auto: bf16 on a GPU that has it, fp16 on other GPUs, fp32 on a CPU"
     )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU when there is one")
-    threads: int = Field(0, ge=0, le=256, description="CPU threads of torch; 0: one for cnn, else one for each core")
+    threads: int = Field(
+        0, ge=0, le=256, description="CPU threads of torch; 0: one for cnn, else one for each core"
+    )
     width: int = Field(16, ge=4, le=256, description="channels of the first layer of the small CNN")
     pretrained: str = Field(
         "",

@@ -1,0 +1,153 @@
+"""Crashes around the making of a run, with a real MLflow; no training process is started here."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import HttpUrl
+
+from services.common.errors import Conflict, NotFound, Unavailable
+from services.train import records
+from services.train.jobs import Jobs
+from services.train.settings import TrainSettings
+from services.train.supervisor import Supervisor
+from services.train.tracking import Tracking
+from tests.support.servers import Server, free_port
+
+
+@pytest.fixture(autouse=True)
+def _no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs stay queued: what is tested here ends before a process would start."""
+    monkeypatch.setattr(Supervisor, "spawn", lambda *_: None)
+
+
+@pytest.fixture
+def client(mlflow: Server) -> Iterator[Tracking]:
+    with Tracking(mlflow.url) as client:
+        yield client
+
+
+def _settings(tmp_path: Path, url: str, **more: object) -> TrainSettings:
+    values = {"mlflow_timeout_seconds": 20, "state_dir": tmp_path, **more}
+    return TrainSettings(mlflow_url=HttpUrl(url), **values)  # type: ignore[arg-type]
+
+
+def _request(seed: str = "0") -> records.Request:
+    return records.Request(
+        application=f"jobs-{uuid.uuid4().hex[:8]}",
+        model_name="cnn",
+        data_source="digits",
+        hyperparameters={"seed": seed},
+    )
+
+
+def _wait(reached: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not reached():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+class _Killed(BaseException):
+    """Stands for kill -9: no handler of the service sees it."""
+
+
+def _die_after_creation(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: object) -> None:
+        raise _Killed
+
+    monkeypatch.setattr(jobs, "_record_run", die)
+
+
+def test_a_key_finds_the_run_of_a_service_that_died_before_it_noted_the_run(
+    tmp_path: Path, mlflow: Server, client: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, settings = _request(), _settings(tmp_path, mlflow.url)
+    dead = Jobs(settings, "rev")
+    _die_after_creation(dead, monkeypatch)
+    with pytest.raises(_Killed):
+        dead.submit(request, "key-1")
+    again = Jobs(settings, "rev")
+    again.start()
+    try:
+        job = again.submit(request, "key-1")
+        experiment = client.experiment_id(request.application)
+        runs = client.search_runs([experiment], "")
+        assert [run["info"]["run_id"] for run in runs] == [job.run_id]
+    finally:
+        again.stop()
+
+
+def test_a_run_that_nobody_can_ask_for_is_ended(
+    tmp_path: Path, mlflow: Server, client: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, settings = _request(), _settings(tmp_path, mlflow.url)
+    dead = Jobs(settings, "rev")
+    _die_after_creation(dead, monkeypatch)
+    with pytest.raises(_Killed):
+        dead.submit(request)
+    again = Jobs(settings, "rev")
+    again.start()
+    try:
+        experiment = client.experiment_id(request.application)
+        _wait(lambda: client.search_runs([experiment], "")[0]["info"]["status"] == "FAILED")
+        tags = {t["key"]: t["value"] for t in client.search_runs([experiment], "")[0]["data"]["tags"]}
+        assert "never answered" in tags["rookery.reason"]
+    finally:
+        again.stop()
+
+
+def test_a_key_finds_its_run_though_the_state_was_lost(
+    tmp_path: Path, mlflow: Server, client: Tracking
+) -> None:
+    request = _request()
+    first = Jobs(_settings(tmp_path / "a", mlflow.url), "rev").submit(request, "key-2")
+    other = Jobs(_settings(tmp_path / "b", mlflow.url), "rev")
+    assert other.submit(request, "key-2").run_id == first.run_id
+    client.end_run(first.run_id, "FINISHED")
+    third = Jobs(_settings(tmp_path / "c", mlflow.url), "rev").submit(request, "key-2")
+    assert (third.run_id, third.status, third.stage) == (first.run_id, "FINISHED", "ended")
+    changed = request.model_copy(update={"hyperparameters": {"seed": "9"}})
+    with pytest.raises(Conflict, match="another request"):
+        Jobs(_settings(tmp_path / "d", mlflow.url), "rev").submit(changed, "key-2")
+
+
+def test_mlflow_away_is_unavailable_and_the_same_key_works_later(tmp_path: Path, mlflow: Server) -> None:
+    request = _request()
+    away = Jobs(_settings(tmp_path, f"http://127.0.0.1:{free_port()}"), "rev")
+    with pytest.raises(Unavailable):
+        away.submit(request, "key-3")
+    back = Jobs(_settings(tmp_path, mlflow.url), "rev")
+    back.start()
+    try:
+        assert back.submit(request, "key-3").run_id
+        assert back.counts()["queued"] == 1
+    finally:
+        back.stop()
+
+
+def test_a_queued_run_is_cancelled_and_unknown_ones_are_not_found(
+    tmp_path: Path, mlflow: Server, client: Tracking
+) -> None:
+    jobs = Jobs(_settings(tmp_path, mlflow.url), "rev")
+    jobs.start()
+    try:
+        job = jobs.submit(_request())
+        assert jobs.cancel(job.run_id).status == "KILLED"
+        _wait(lambda: client.run(job.run_id)["info"]["status"] == "KILLED")
+        with pytest.raises(NotFound):
+            jobs.cancel("nothing")
+    finally:
+        jobs.stop()
+
+
+def test_the_queue_is_bounded(tmp_path: Path, mlflow: Server) -> None:
+    jobs = Jobs(_settings(tmp_path, mlflow.url, queue_limit=1), "rev")
+    for _ in range(2):
+        jobs.submit(_request())
+    with pytest.raises(Unavailable, match="queue of trainings is full"):
+        jobs.submit(_request())
