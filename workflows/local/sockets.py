@@ -159,7 +159,6 @@ class Sockets:
             return _dial(self._path)
         except OSError:
             start_keeper(self._home)
-        line = _dial(self._path)
         for (host, port), listener in self._mine.items():
             request = {"action": "open", "host": host, "port": port, "shared": True}
             with _dial(self._path) as giving:
@@ -167,7 +166,7 @@ class Sockets:
                 _, returned, _, _ = socket.recv_fds(giving, _LINE, 1)
             for descriptor in returned:
                 os.close(descriptor)
-        return line
+        return _dial(self._path)
 
 
 def start_keeper(home: Path) -> None:

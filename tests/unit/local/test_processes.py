@@ -1,0 +1,96 @@
+"""Processes by pid and start time: real ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from workflows.local.processes import (
+    Process,
+    read_json,
+    read_pid_file,
+    spawn_detached,
+    start_time,
+    stop,
+    write_json,
+    write_pid_file,
+)
+
+SLEEP = "import time; time.sleep(60)"
+STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+PARENT = (
+    "import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']);"
+    "print(p.pid, flush=True); time.sleep(60)"
+)
+
+
+def _start(tmp_path: Path, code: str) -> Process:
+    return spawn_detached(
+        [sys.executable, "-c", code], log=tmp_path / "log", env=dict(os.environ), cwd=tmp_path
+    )
+
+
+def _words(tmp_path: Path) -> str:
+    deadline = time.monotonic() + 10
+    while not (words := (tmp_path / "log").read_text().strip()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return words
+
+
+def test_a_process_is_alive_until_it_is_stopped(tmp_path: Path) -> None:
+    process = _start(tmp_path, SLEEP)
+    assert process.alive()
+    assert stop([process], 10) == []
+    assert not process.alive()
+
+
+def test_one_that_ignores_sigterm_is_killed_after_the_bound(tmp_path: Path) -> None:
+    process = _start(tmp_path, STUBBORN)
+    _words(tmp_path)
+    began = time.monotonic()
+    assert stop([process], 0.3) == [process]
+    assert not process.alive()
+    assert time.monotonic() - began < 5
+
+
+def test_children_that_are_left_behind_end_with_the_group(tmp_path: Path) -> None:
+    process = _start(tmp_path, PARENT)
+    child = int(_words(tmp_path))
+    assert start_time(child) is not None
+    stop([process], 10)
+    deadline = time.monotonic() + 5
+    while start_time(child) is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_pid_that_was_given_to_another_process_is_not_touched(tmp_path: Path) -> None:
+    process = _start(tmp_path, SLEEP)
+    stranger = Process(process.pid, "1")
+    assert not stranger.alive()
+    stranger.signal(signal.SIGKILL)
+    assert stop([stranger], 0.1) == []
+    assert process.alive()
+    stop([process], 10)
+
+
+def test_a_pid_file_names_the_process_and_its_facts(tmp_path: Path) -> None:
+    path = tmp_path / "pids" / "mlflow.json"
+    process = Process(os.getpid(), start_time(os.getpid()) or "")
+    write_pid_file(path, process, port=8000)
+    assert read_pid_file(path) == (process, {"port": 8000})
+    assert [entry.name for entry in path.parent.iterdir()] == ["mlflow.json"]
+
+
+def test_a_torn_or_foreign_file_is_no_pid_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    assert read_pid_file(path) is None
+    for text in ("", "{", "[]", '{"pid": "1"}', "{}"):
+        path.write_text(text)
+        assert read_pid_file(path) is None
+    write_json(path, {"a": 1})
+    assert read_json(path) == {"a": 1}

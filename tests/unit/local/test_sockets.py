@@ -1,0 +1,84 @@
+"""The keeper of the listening sockets, as a real process."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from services.common.errors import Conflict
+from tests.support.servers import free_port
+from workflows.local.processes import read_pid_file, stop, wait_gone
+from workflows.local.sockets import Sockets, bind
+
+HOST = "127.0.0.1"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path
+    entry = read_pid_file(tmp_path / "pids" / "sockets.json")
+    if entry:
+        stop([entry[0]], 5)
+
+
+def _knock(port: int) -> bool:
+    with socket.socket() as client:
+        client.settimeout(5)
+        return client.connect_ex((HOST, port)) == 0
+
+
+def test_two_deployers_get_the_same_queue_of_connections(home: Path) -> None:
+    port = free_port()
+    first, second = Sockets(home).get(HOST, port), Sockets(home).get(HOST, port)
+    with first, second, socket.create_connection((HOST, port), timeout=5) as client:
+        second.settimeout(5)
+        served, _ = second.accept()
+        with served:
+            client.sendall(b"x")
+            assert served.recv(1) == b"x"
+
+
+def test_connections_wait_while_nobody_accepts_and_are_refused_after_close(home: Path) -> None:
+    port = free_port()
+    sockets = Sockets(home)
+    with sockets.get(HOST, port):
+        assert _knock(port)
+        sockets.close(HOST, port)
+    assert not _knock(port)
+
+
+def test_a_port_of_somebody_else_is_refused(home: Path) -> None:
+    with socket.socket() as other:
+        other.bind((HOST, 0))
+        other.listen()
+        with pytest.raises(Conflict, match="taken"):
+            Sockets(home).get(HOST, other.getsockname()[1])
+
+
+def test_a_new_keeper_gets_what_the_deployer_still_holds(home: Path) -> None:
+    first, second = free_port(), free_port()
+    sockets = Sockets(home)
+    kept = sockets.get(HOST, first)
+    entry = read_pid_file(home / "pids" / "sockets.json")
+    assert entry is not None
+    entry[0].signal(signal.SIGKILL)
+    wait_gone([entry[0]], 5)
+    with socket.create_connection((HOST, first), timeout=5):
+        sockets.get(HOST, second).close()
+        again = Sockets(home).get(HOST, first)
+        with kept, again:
+            again.settimeout(5)
+            again.accept()[0].close()
+
+
+def test_binding_shared_joins_a_port_of_ours() -> None:
+    with bind(HOST, 0) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(Conflict):
+            bind(HOST, port)
+        with bind(HOST, port, shared=True) as second:
+            assert second.getsockname()[1] == port
