@@ -191,7 +191,7 @@ class MlflowClient:
         self._send(
             "DELETE",
             f"{_API}/registered-models/alias",
-            params={"name": name, "alias": alias},
+            json={"name": name, "alias": alias},
             missing_ok=True,
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import tarfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -125,8 +126,8 @@ def read_layer(source: BinaryIO, media_type: str) -> Iterator[Member]:
     """
     with _decompressed(source, media_type) as plain:
         total = 0
-        try:
-            archive = tarfile.open(fileobj=plain, mode="r|", bufsize=_COPY)  # noqa: SIM115
+        with _broken_named():
+            archive = tarfile.TarFile(fileobj=plain, mode="r") if media_type == TAR else _stream(plain)
             for count, info in enumerate(archive):
                 name = _safe_name(info.name)
                 total += info.size
@@ -137,18 +138,29 @@ def read_layer(source: BinaryIO, media_type: str) -> Iterator[Member]:
                 if not info.isreg() or PurePosixPath(name).name.startswith(".wh."):
                     raise IntegrityError("a layer has something else than files and folders", value=info.name)
                 yield Member(name, info.size, _reading(archive, info))
-        except (tarfile.TarError, EOFError, gzip.BadGzipFile) as error:
-            raise IntegrityError(f"a layer is no archive: {error}") from error
+
+
+def _stream(plain: Any) -> tarfile.TarFile:
+    return tarfile.open(fileobj=plain, mode="r|", bufsize=_COPY)
 
 
 def _reading(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Callable[[], Iterator[bytes]]:
     def chunks() -> Iterator[bytes]:
-        file = archive.extractfile(info)
-        assert file is not None
-        while chunk := file.read(_COPY):
-            yield chunk
+        with _broken_named():
+            file = archive.extractfile(info)
+            assert file is not None
+            while chunk := file.read(_COPY):
+                yield chunk
 
     return chunks
+
+
+@contextmanager
+def _broken_named() -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise IntegrityError(f"a layer is no archive: {error}") from error
 
 
 @contextmanager

@@ -317,6 +317,9 @@ class Registry:
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise NotFound(f"{self.place.name}: {what}", value="404")
         message = f"{self.place.name}: {what}: {_message(answer)}"
+        if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            allowed = "the login in ROOKERY_REGISTRY_USERNAME and ROOKERY_REGISTRY_PASSWORD"
+            raise RegistryError(message, value=answer.status_code, allowed=allowed)
         if answer.status_code >= 500:
             raise Unavailable(message, value=answer.status_code)
         raise RegistryError(message, value=answer.status_code)

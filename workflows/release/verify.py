@@ -225,8 +225,8 @@ def verify_environment(
     if _nothing(git) and _nothing(alias) and memory.bundle_digest is None:
         return EnvironmentCheck(application, environment, places, [], [])
     reasons = {place.name: place.problem for place in places if place.problem}
-    witnesses = [place for place in (git, alias, memory) if place.name not in reasons]
     for what in ("bundle_digest", "image_digest", "model_version"):
+        witnesses = [place for place in (git, alias, memory) if place.name not in reasons]
         for place, reason in _odd_ones(what, witnesses):
             reasons.setdefault(place, reason)
     if "git" not in reasons and "image" not in reasons and picture.bundle_digest != git.bundle_digest:
@@ -248,11 +248,12 @@ def _odd_ones(what: str, witnesses: list[Place]) -> list[tuple[str, str]]:
     most = max(counts.values())
     # Without a majority git is right: it is the only way into an environment.
     leading = [value for value, count in counts.items() if count == most]
-    right = said["git"] if said.get("git") in leading else leading[0]
-    others = " and ".join(name for name, value in said.items() if value == right)
+    right = said["git"] if "git" in said and said["git"] in leading else leading[0]
+    agreeing = [name for name, value in said.items() if value == right]
+    others = " and ".join(agreeing) + (" says" if len(agreeing) == 1 else " say")
     noun = what.replace("_", " ")
     return [
-        (name, f"{noun} is {_shown(value)}, {others} say {_shown(right)}")
+        (name, f"{noun} is {_shown(value)}, {others} {_shown(right)}")
         for name, value in said.items()
         if value != right
     ]

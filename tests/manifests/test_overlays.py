@@ -1,0 +1,218 @@
+"""Every overlay is built, checked against the Kubernetes schemas, and held to what the design promises."""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from tests.support.release import evidence
+from workflows.release.application import load_application, render_overlay
+from workflows.release.component import component_path
+from workflows.release.release import write_release
+from workflows.release.tree import FolderTree
+
+ROOT = Path(__file__).parents[2]
+APPS = ROOT / "k8s/apps"
+KUBERNETES = "1.34"
+OVERLAYS = sorted((path.parent.parent.name, path.parent.name) for path in APPS.glob("*/*/kustomization.yaml"))
+Resource = dict[str, Any]
+
+
+@lru_cache
+def kustomize() -> str:
+    (ROOT / ".cache").mkdir(exist_ok=True)
+    with (ROOT / ".cache" / "kustomize.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run([ROOT / "tests/tools/kustomize.sh"], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@lru_cache
+def build(folder: Path) -> list[Resource]:
+    done = subprocess.run([kustomize(), "build", str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "deprecated" not in done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def one(resources: list[Resource], kind: str, name: str | None = None) -> Resource:
+    found = [r for r in resources if r["kind"] == kind and name in (None, r["metadata"]["name"])]
+    assert len(found) == 1, f"{len(found)} of {kind} {name}"
+    return found[0]
+
+
+@pytest.fixture(params=OVERLAYS, ids="-".join)
+def overlay(request: pytest.FixtureRequest) -> tuple[str, str]:
+    place: tuple[str, str] = request.param
+    return place
+
+
+class Files:
+    """Takes the files of a release and puts them into a copy of k8s/."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, path: str, data: bytes) -> None:
+        (self.root / path).write_bytes(data)
+
+
+@pytest.fixture
+def released(overlay: tuple[str, str], tmp_path: Path) -> list[Resource]:
+    """The overlay as a release leaves it, and nothing else changed."""
+    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+    application, environment = overlay
+    name = f"rookery/{application}"
+    write_release(
+        Files(tmp_path), evidence(7, application=application, environment=environment, image_name=name)
+    )  # type: ignore[arg-type]
+    return build(tmp_path / "k8s/apps" / application / environment)
+
+
+def test_every_environment_of_every_application_has_an_overlay() -> None:
+    tree = FolderTree(ROOT)
+    wanted = [
+        (name, environment)
+        for name in sorted(path.parent.name for path in APPS.glob("*/application.yaml"))
+        for environment in load_application(tree, name).environments
+    ]
+    assert sorted(wanted) == OVERLAYS
+    assert {"digits", "birds"} <= {name for name, _ in OVERLAYS}
+
+
+def test_each_resource_fits_its_schema(overlay: tuple[str, str], released: list[Resource]) -> None:
+    for resource in (*build(APPS.joinpath(*overlay)), *released):
+        kubernetes_validate.validate(resource, KUBERNETES, strict=True)
+
+
+def test_an_overlay_holds_facts_and_nothing_else(overlay: tuple[str, str]) -> None:
+    content = yaml.safe_load((APPS.joinpath(*overlay) / "kustomization.yaml").read_bytes())
+    assert set(content) <= set(yaml.safe_load(render_overlay(*overlay))) | {"patches"}
+    assert content["resources"] == ["../../../serve/base"]
+    assert content["components"] == ["release"]
+    assert content["namespace"] == "-".join(overlay)
+
+
+def test_everything_lies_in_the_environments_namespace(
+    overlay: tuple[str, str], released: list[Resource]
+) -> None:
+    namespace = "-".join(overlay)
+    assert one(released, "Namespace")["metadata"]["name"] == namespace
+    assert {r["metadata"]["namespace"] for r in released if r["kind"] != "Namespace"} == {namespace}
+    labels = one(released, "Namespace")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_a_release_sets_the_image_by_digest_and_tells_the_server(
+    overlay: tuple[str, str], released: list[Resource]
+) -> None:
+    proof = evidence(7)
+    deployment = one(released, "Deployment", "serve")
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    assert container["image"] == f"rookery/{overlay[0]}@{proof.image_digest}"
+    assert "replicas" not in deployment["spec"]
+    maps = {r["metadata"]["name"]: r["data"] for r in released if r["kind"] == "ConfigMap"}
+    given: dict[str, str] = {}
+    for source in container["envFrom"]:
+        given |= maps[source["configMapRef"]["name"]]
+    assert given == {
+        "ROOKERY_SERVE_APPLICATION": overlay[0],
+        "ROOKERY_SERVE_ENVIRONMENT": overlay[1],
+        "ROOKERY_SERVE_MODEL_VERSION": "7",
+        "ROOKERY_SERVE_IMAGE_DIGEST": proof.image_digest,
+    }
+
+
+def test_the_server_knows_every_variable_that_it_is_given(released: list[Resource]) -> None:
+    settings = pytest.importorskip("services.serve.settings").ServeSettings
+    known = {f"ROOKERY_SERVE_{name.upper()}" for name in settings.model_fields}
+    for config in (r for r in released if r["kind"] == "ConfigMap"):
+        assert set(config["data"]) <= known
+
+
+def test_nothing_runs_while_nothing_is_released(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+    from workflows.release.component import EMPTY
+
+    (tmp_path / component_path("digits", "canary")).write_bytes(EMPTY)
+    resources = build(tmp_path / "k8s/apps/digits/canary")
+    assert one(resources, "Deployment")["spec"]["replicas"] == 0
+    assert one(resources, "HorizontalPodAutoscaler")["spec"]["minReplicas"] == 1
+
+
+def test_the_pod_is_restricted(released: list[Resource]) -> None:
+    pod = one(released, "Deployment")["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert {next(iter(set(volume) - {"name"})) for volume in pod["volumes"]} <= {
+        "emptyDir",
+        "configMap",
+        "secret",
+    }
+    for container in pod["containers"]:
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert (
+            set(container["resources"]["requests"])
+            == set(container["resources"]["limits"])
+            == {"cpu", "memory"}
+        )
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            assert container[probe]["httpGet"]["port"] == "http"
+    assert not pod.get("hostNetwork") and not pod.get("hostPID")
+
+
+def test_selectors_find_the_pods_and_only_this_environments(
+    overlay: tuple[str, str], released: list[Resource]
+) -> None:
+    labels = one(released, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    selectors = [
+        one(released, "Service")["spec"]["selector"],
+        one(released, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        one(released, "Deployment")["spec"]["selector"]["matchLabels"],
+    ]
+    for selector in selectors:
+        assert selector.items() <= labels.items()
+    assert selectors[0]["app.kubernetes.io/part-of"] == overlay[0]
+    assert one(released, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == "serve"
+
+
+def test_all_traffic_is_shut_but_to_the_port(released: list[Resource]) -> None:
+    shut = one(released, "NetworkPolicy", "default-deny")["spec"]
+    assert shut["podSelector"] == {} and shut["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in shut and "egress" not in shut
+    opened = one(released, "NetworkPolicy", "serve")["spec"]
+    assert "egress" not in opened
+    port = one(released, "Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"][0][
+        "containerPort"
+    ]
+    assert opened["ingress"] == [{"ports": [{"protocol": "TCP", "port": port}]}]
+
+
+def test_a_rollout_never_has_fewer_pods_than_before(released: list[Resource]) -> None:
+    deployment = one(released, "Deployment")["spec"]
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    pod = deployment["template"]["spec"]
+    pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod["terminationGracePeriodSeconds"] >= pause + 10
+
+
+def test_ports_on_one_machine_do_not_meet() -> None:
+    tree = FolderTree(ROOT)
+    ports = [
+        port
+        for name in {name for name, _ in OVERLAYS}
+        for port in load_application(tree, name).ports.values()
+    ]
+    assert len(ports) == len(set(ports)) == len(OVERLAYS)
