@@ -22,6 +22,7 @@ from services.evaluate.settings import EvaluateSettings
 from services.evaluate.telemetry import exposition
 
 _RETRY_SECONDS = 1
+_STALE_SECONDS = 3600.0
 _PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'",
     "X-Content-Type-Options": "nosniff",
@@ -36,6 +37,7 @@ class Service:
     def __init__(self, settings: EvaluateSettings, environment: Mapping[str, str]) -> None:
         self.settings = settings
         self.jobs = Jobs(settings, environment)
+        self._told: dict[tuple[str, float], float] = {}
         self.mlflow = MlflowClient(
             str(settings.mlflow_url), patience_seconds=0, timeout_seconds=settings.mlflow_timeout_seconds
         )
@@ -71,9 +73,7 @@ class Service:
         # It may have ended between the two looks.
         if (answer := files.json(ANSWER)) is not None:
             return answer
-        failure = self.jobs.failure(run_id)
-        if failure is not None and time.time() - failure["at"] < self.settings.failure_seconds:
-            raise _Failed(failure)
+        self._report_failure(run_id)
         self._check_finished(run_id)
         self.jobs.submit(run_id)
         return None
@@ -92,6 +92,15 @@ class Service:
         if content is None:
             raise NotFound("this run was not evaluated yet", value=run_id, allowed="ask /get-version first")
         return content
+
+    def _report_failure(self, run_id: str) -> None:
+        """Raise what the last evaluation failed with, at least once however seldom a client asks."""
+        failure = self.jobs.failure(run_id)
+        if failure is None or time.time() - failure["at"] > _STALE_SECONDS:
+            return
+        told = self._told.setdefault((run_id, failure["at"]), time.monotonic())
+        if time.monotonic() - told <= self.settings.failure_seconds:
+            raise _Failed(failure)
 
     def _check_finished(self, run_id: str) -> None:
         run = self.mlflow.run(run_id)

@@ -170,7 +170,7 @@ def _class_check(metric: str, floor: float, rows: Sequence[ClassRow], support: i
         return Check(
             name, least, floor, True, f"{metric} reaches {_show(floor)} in all {len(rows)} classes judged"
         )
-    named = ", ".join(f"{label!r} {_show(value)}" for value, label in low[:_NAMED])
+    named = ", ".join(f"{label!r} ({_show(value)})" for value, label in low[:_NAMED])
     more = f" and {len(low) - _NAMED} more" if len(low) > _NAMED else ""
     return Check(name, least, floor, False, f"{metric} is below {_show(floor)} in {named}{more}")
 

@@ -237,6 +237,19 @@ def test_an_invalid_policy_is_an_error_that_nothing_is_decided_by(
     assert await_answer(http, run_id).json()["decision"] == "accepted"
 
 
+def test_a_failure_reaches_a_client_that_seldom_asks(http, client, settings, tmp_path, application):
+    (settings.policy_dir / application).mkdir()
+    (settings.policy_dir / application / "policy.yaml").write_text("- nothing\n")
+    run_id = finished_run(client, tmp_path, application=application)
+    assert http.get("/get-version", params={"run_id": run_id}).status_code == 202
+    failure = settings.state_dir / "runs" / run_id / "failure.json"
+    end = time.monotonic() + 60
+    while not failure.exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    time.sleep(3 * settings.failure_seconds)
+    assert await_answer(http, run_id).status_code == 422
+
+
 def test_a_worker_that_dies_is_reported_and_tried_again(app, http, client, settings, tmp_path, application):
     run_id = finished_run(client, tmp_path, application=application)
     service = app.state.service

@@ -71,7 +71,7 @@ def test_a_good_model_is_accepted_and_every_check_is_told():
     [
         ({"metrics": {"accuracy": 0.9299, "macro_f1": 0.96}}, "accuracy 0.9299 is below 0.93"),
         ({"metrics": {"accuracy": 0.95}}, "macro_f1 cannot be computed"),
-        ({"classes": [row("a", 0.9), row("b", 0.5)]}, "recall is below 0.8 in 'b' 0.5"),
+        ({"classes": [row("a", 0.9), row("b", 0.5)]}, "recall is below 0.8 in 'b' (0.5)"),
         ({"ece": 0.2}, "expected calibration error 0.2 is over 0.1"),
         ({"ece": math.nan}, "expected calibration error cannot be computed"),
         ({"p95_ms": 51.0}, "p95 latency in ms 51 is over 50"),
@@ -105,7 +105,7 @@ def test_a_class_never_predicted_has_the_lowest_precision():
     never = replace(row("a", 0.9), precision=math.nan)
     policy = Policy(class_floors=ClassFloors(precision=0.1))
     verdict = judge(policy, replace(GOOD, classes=[never]))
-    assert verdict.reasons == ["precision is below 0.1 in 'a' 0"]
+    assert verdict.reasons == ["precision is below 0.1 in 'a' (0)"]
 
 
 def test_all_failures_are_told_at_once():
