@@ -50,7 +50,7 @@ def release_to_staging(
         image_digest=image_digest,
         image_name=images(settings).name(application),
         code_revision=tags["rookery.code_revision"],
-        metric=main_metric(gate["metrics"]),
+        metric=main_metric(gate),
         gate=Gate.from_report(gate),
         requested_by=requested_by or _NOBODY,
         workflow=workflow_token(workflow_name, workflow_uid),
@@ -165,12 +165,21 @@ def registered_gate(settings: StepSettings, mlflow_ip: str, application: str, mo
     return Gate.from_report(verdict)
 
 
-def main_metric(metrics: dict[str, Any]) -> Metric:
-    """The number that people compare versions by: mAP for multi-label models, else macro F1."""
-    for name in ("mean_average_precision", "macro_f1", "accuracy"):
-        if name in metrics:
-            return Metric(name=name, value=float(metrics[name]))
-    raise Refused("the evaluation gave no metric", value=sorted(metrics)[:10])
+def main_metric(verdict: dict[str, Any]) -> Metric:
+    """The number that people compare versions by: the one that the policy holds against production, or macro F1.
+
+    Args:
+        verdict: the content of gate.json.
+
+    Raises:
+        Refused: the evaluation did not measure it.
+    """
+    rule = verdict.get("policy", {}).get("no_worse") or {}
+    name = str(rule.get("metric", "macro_f1"))
+    value = verdict.get("metrics", {}).get(name)
+    if not isinstance(value, (int, float)):
+        raise Refused("the evaluation did not measure the metric that versions are compared by", value=name)
+    return Metric(name=name, value=float(value))
 
 
 def verification_tag(environment: str) -> str:

@@ -23,7 +23,9 @@ def test_every_form_of_an_address_is_understood(given_text: str, wanted: str) ->
     assert service_url(given_text, "http://train:9090/", 9090) == wanted
 
 
-@pytest.mark.parametrize("bad", ["a b", "$(id)", "host:port", "host:0", "host:70000", "../x", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "bad", ["a b", "$(id)", "host:port", "host:0", "host:70000", "../x", "file:///etc/passwd"]
+)
 def test_what_is_no_address_is_refused_with_what_is_allowed(bad: str) -> None:
     with pytest.raises(InvalidInput, match="allowed: "):
         service_url(bad, "http://train:9090", 9090)

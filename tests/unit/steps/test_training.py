@@ -15,7 +15,9 @@ def as_argo(values: dict[str, str]) -> str:
 
 
 def test_only_what_is_set_and_is_a_hyperparameter_is_passed_on() -> None:
-    given_text = as_argo({"epochs": "3", "batch-size": "16", "lr": "", "application": "digits", "requested-by": "me"})
+    given_text = as_argo(
+        {"epochs": "3", "batch-size": "16", "lr": "", "application": "digits", "requested-by": "me"}
+    )
     assert hyperparameters(given_text) == {"epochs": "3", "batch_size": "16"}
 
 
