@@ -16,11 +16,42 @@ from workflows.local.engine import get_run, submit
 from workflows.local.templates import TemplateStore
 
 HOSTILE = [
-    "$(touch {marker})", "`touch {marker}`", "; touch {marker} #", "x' ; touch {marker} ; '", '"; touch {marker}; "', "| touch {marker}",
-    "${{IFS}}", "{{{{workflow.name}}}}", "{{{{=1+1}}}}", "{{{{inputs.parameters.other}}}}", "a: b\n- c: *x\n", "--- !!python/object/apply:os.system [touch {marker}]",
-    "../../../../etc/passwd", "..%2f..%2f", "/etc/passwd", "\\u0000", "\\", '\\"', "a\nb\r\nc\t", "é" * 50, "' || '1' == '1", "true || true", "-rf /", "--entrypoint=os:system",
-    "*", "~root", "!!binary x", "<<: *a", "%s%n", "[1,2]", '{{"a":1}}', "", " ", "\x1b[31m", "\u202e",
-]  # fmt: skip
+    "$(touch {marker})",
+    "`touch {marker}`",
+    "; touch {marker} #",
+    "x' ; touch {marker} ; '",
+    '"; touch {marker}; "',
+    "| touch {marker}",
+    "${{IFS}}",
+    "{{{{workflow.name}}}}",
+    "{{{{=1+1}}}}",
+    "{{{{inputs.parameters.other}}}}",
+    "a: b\n- c: *x\n",
+    "--- !!python/object/apply:os.system [touch {marker}]",
+    "../../../../etc/passwd",
+    "..%2f..%2f",
+    "/etc/passwd",
+    "\\u0000",
+    "\\",
+    '\\"',
+    "a\nb\r\nc\t",
+    "é" * 50,
+    "' || '1' == '1",
+    "true || true",
+    "-rf /",
+    "--entrypoint=os:system",
+    "*",
+    "~root",
+    "!!binary x",
+    "<<: *a",
+    "%s%n",
+    "[1,2]",
+    '{{"a":1}}',
+    "",
+    " ",
+    "\x1b[31m",
+    "\u202e",
+]
 
 WORKFLOW = """
 apiVersion: argoproj.io/v1alpha1
@@ -67,7 +98,9 @@ spec:
 
 
 def _run(home: Path, value: str) -> Any:
-    name = submit(yaml.safe_load(WORKFLOW), {"value": value}, home=home, templates=TemplateStore(None), wait=True)
+    name = submit(
+        yaml.safe_load(WORKFLOW), {"value": value}, home=home, templates=TemplateStore(None), wait=True
+    )
     return get_run(home, name)
 
 
@@ -93,10 +126,14 @@ def test_a_list_of_hostile_values_has_no_effect(tmp_path: Path) -> None:
     step["arguments"]["parameters"][0]["value"] = "{{item.v}}"
     manifest["spec"]["templates"][0]["steps"] = [[step]]
     given = json.dumps([{"v": v} for v in values])
-    name = submit(manifest, {"value": given}, home=tmp_path / "home", templates=TemplateStore(None), wait=True)
+    name = submit(
+        manifest, {"value": given}, home=tmp_path / "home", templates=TemplateStore(None), wait=True
+    )
     run = get_run(tmp_path / "home", name)
     pods = [n for n in run.nodes if n.type == "Pod"]
-    assert [n.parameters["arg"] for n in sorted(pods, key=lambda n: int(n.name.split("(")[1].split(":")[0]))] == values
+    assert [
+        n.parameters["arg"] for n in sorted(pods, key=lambda n: int(n.name.split("(")[1].split(":")[0]))
+    ] == values
     assert not marker.exists()
     assert {path.name for path in tmp_path.iterdir()} == {"home"}
     assert {path.name for path in (tmp_path / "home").iterdir()} == {"runs"}
@@ -106,7 +143,9 @@ def test_a_list_of_hostile_values_has_no_effect(tmp_path: Path) -> None:
 def test_a_value_outside_quotes_never_becomes_part_of_a_condition(tmp_path: Path, value: str) -> None:
     manifest = yaml.safe_load(WORKFLOW)
     manifest["spec"]["templates"][0]["steps"][0][1]["when"] = "{{workflow.parameters.value}} == never"
-    name = submit(manifest, {"value": value}, home=tmp_path / "home", templates=TemplateStore(None), wait=True)
+    name = submit(
+        manifest, {"value": value}, home=tmp_path / "home", templates=TemplateStore(None), wait=True
+    )
     run = get_run(tmp_path / "home", name)
     node = next(n for n in run.nodes if n.display_name == "quoted")
     assert node.phase == "Error"
@@ -119,15 +158,21 @@ def test_an_output_path_made_of_a_value_cannot_leave_the_steps_folder(tmp_path: 
     manifest = yaml.safe_load(WORKFLOW)
     template = manifest["spec"]["templates"][1]
     template["outputs"]["parameters"][0]["valueFrom"]["path"] = "/tmp/{{inputs.parameters.value}}"
-    name = submit(manifest, {"value": value}, home=tmp_path / "home", templates=TemplateStore(None), wait=True)
+    name = submit(
+        manifest, {"value": value}, home=tmp_path / "home", templates=TemplateStore(None), wait=True
+    )
     run = get_run(tmp_path / "home", name)
     node = next(n for n in run.nodes if n.display_name == "all")
     assert node.phase == "Error"
     assert not outside.exists()
 
 
-@pytest.mark.parametrize(("value", "word"), [("a\0b", "zero byte"), ("\ud800", "Unicode"), ("x" * (1 << 19), "too large")])
-def test_values_that_no_process_can_be_given_are_refused_before_the_run(tmp_path: Path, value: str, word: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "word"), [("a\0b", "zero byte"), ("\ud800", "Unicode"), ("x" * (1 << 19), "too large")]
+)
+def test_values_that_no_process_can_be_given_are_refused_before_the_run(
+    tmp_path: Path, value: str, word: str
+) -> None:
     with pytest.raises(RookeryError, match=word):
         _run(tmp_path / "home", value)
     assert not (tmp_path / "home").exists()
@@ -146,7 +191,10 @@ def test_a_run_cannot_be_named_out_of_its_folder(tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize(
     "text",
     [
-        "a: &a [x]\n" + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(8)),
+        "a: &a [x]\n"
+        + "".join(
+            f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(8)
+        ),
         "a: 1\na: 2\n",
         "!!python/object/apply:os.system [true]",
         "[" * 5000,

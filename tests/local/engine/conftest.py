@@ -53,9 +53,11 @@ class Flow:
         """A workflow whose entrypoint `main` has these steps."""
         main = [] if steps is None else [{"name": "main", "steps": steps}]
         return {
-            "apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"generateName": "t-"},
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Workflow",
+            "metadata": {"generateName": "t-"},
             "spec": {"entrypoint": "main", **spec, "templates": [*main, *templates]},
-        }  # fmt: skip
+        }
 
     def run(
         self, manifest: dict[str, Any] | Path, parameters: dict[str, str] | None = None, **options: Any
@@ -83,7 +85,7 @@ class Flow:
         with (self.folder(name).path / "engine.log").open("ab") as log:
             engine = subprocess.Popen(
                 command, env={**os.environ, "PYTHONPATH": str(PACKAGE_ROOT)}, stdout=log, stderr=log
-            )  # fmt: skip
+            )
         self._engines.append(engine)
         return engine
 

@@ -109,8 +109,9 @@ def test_the_deadline_of_the_workflow_ends_it(flow: Any, shell_template: Any) ->
     )
     assert run.phase == "Failed"
     assert {n.display_name: n.message for n in run.nodes if n.type == "Pod"} == {
-        "a": "Step exceeded its deadline", f"{run.name}.onExit": "",
-    }  # fmt: skip
+        "a": "Step exceeded its deadline",
+        f"{run.name}.onExit": "",
+    }
 
 
 def test_a_dag_is_cancelled_too(flow: Any, shell_template: Any) -> None:
@@ -131,8 +132,9 @@ def test_a_dag_is_cancelled_too(flow: Any, shell_template: Any) -> None:
 @pytest.mark.parametrize("where", ["workflow", "template", "engine"])
 def test_parallelism_is_kept(flow: Any, shell_template: Any, where: str) -> None:
     manifest = flow.manifest(
-        shell_template("sleep 0.2"), steps=[[{"name": "a", "template": "work", "withItems": list(range(5))}]],
-    )  # fmt: skip
+        shell_template("sleep 0.2"),
+        steps=[[{"name": "a", "template": "work", "withItems": list(range(5))}]],
+    )
     if where == "workflow":
         manifest["spec"]["parallelism"] = 2
     elif where == "template":
@@ -182,8 +184,11 @@ def test_templates_of_the_store_run_and_are_kept_with_the_run(
 
     store = tmp_path / "rendered"
     store.mkdir()
-    manifest = flow.manifest(shell_template("echo $0", "{{workflow.parameters.word}}"), steps=_steps("a"),
-                             arguments={"parameters": [{"name": "word"}]})  # fmt: skip
+    manifest = flow.manifest(
+        shell_template("echo $0", "{{workflow.parameters.word}}"),
+        steps=_steps("a"),
+        arguments={"parameters": [{"name": "word"}]},
+    )
     library = {**manifest, "kind": "WorkflowTemplate", "metadata": {"name": "say-it"}}
     (store / "say.yaml").write_text(yaml.safe_dump(library))
     (store / "other.yaml").write_text("kind: ConfigMap\napiVersion: v1\n")
@@ -193,9 +198,14 @@ def test_templates_of_the_store_run_and_are_kept_with_the_run(
     assert name.startswith("say-it-")
     assert [line.text for line in logs(flow.home, name)] == ["hello"]
     caller = {
-        "apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "metadata": {"generateName": "c-"},
-        "spec": {"workflowTemplateRef": {"name": "say-it"}, "arguments": {"parameters": [{"name": "word", "value": "given"}]}},
-    }  # fmt: skip
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": {"generateName": "c-"},
+        "spec": {
+            "workflowTemplateRef": {"name": "say-it"},
+            "arguments": {"parameters": [{"name": "word", "value": "given"}]},
+        },
+    }
     name = submit(caller, {}, home=flow.home, templates=templates, wait=True)
     assert [line.text for line in logs(flow.home, name)] == ["given"]
     by_reference = flow.manifest(

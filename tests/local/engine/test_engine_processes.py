@@ -40,14 +40,28 @@ def test_the_environment_is_clean(flow: Any, shell_template: Any, monkeypatch: p
     (flow.home / "config").mkdir(parents=True)
     (flow.home / "config" / "rookery.json").write_text(json.dumps({"FROM_MAP": "map", "OVER": "map"}))
     container = {
-        "env": [{"name": "OVER", "value": "env"}, {"name": "KEY", "valueFrom": {"configMapKeyRef": {"name": "rookery", "key": "FROM_MAP"}}}],
-        "envFrom": [{"configMapRef": {"name": "rookery"}}, {"secretRef": {"name": "absent", "optional": True}}],
-    }  # fmt: skip
+        "env": [
+            {"name": "OVER", "value": "env"},
+            {"name": "KEY", "valueFrom": {"configMapKeyRef": {"name": "rookery", "key": "FROM_MAP"}}},
+        ],
+        "envFrom": [
+            {"configMapRef": {"name": "rookery"}},
+            {"secretRef": {"name": "absent", "optional": True}},
+        ],
+    }
     run = _one(flow, shell_template("env; pwd", container=container))
     seen = dict(line.split("=", 1) for line in _text(flow, run) if "=" in line)
     assert set(seen) - {"PWD", "SHLVL", "_", "OLDPWD"} == {
-        "PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "PYTHONUNBUFFERED", "FROM_MAP", "OVER", "KEY",
-    }  # fmt: skip
+        "PATH",
+        "HOME",
+        "LANG",
+        "TMPDIR",
+        "PYTHONPATH",
+        "PYTHONUNBUFFERED",
+        "FROM_MAP",
+        "OVER",
+        "KEY",
+    }
     assert (seen["OVER"], seen["KEY"]) == ("env", "map")
     assert Path(seen["HOME"]).is_relative_to(flow.home)
 
@@ -61,11 +75,22 @@ def test_a_missing_config_map_is_an_error_that_names_it(flow: Any, shell_templat
 
 def test_output_paths_of_parallel_steps_do_not_meet(flow: Any, shell_template: Any) -> None:
     template = shell_template(
-        'echo "$0" > /tmp/same.txt; sleep 0.2; cat /tmp/same.txt > /tmp/deep/er/copy', "{{inputs.parameters.i}}", inputs=["i"],
-        outputs={"parameters": [{"name": n, "valueFrom": {"path": p}} for n, p in (("s", "/tmp/same.txt"), ("c", "/tmp/deep/er/copy"))]},
-    )  # fmt: skip
-    step = {"name": "a", "template": "work", "withItems": [1, 2, 3, 4],
-            "arguments": {"parameters": [{"name": "i", "value": "{{item}}"}]}}  # fmt: skip
+        'echo "$0" > /tmp/same.txt; sleep 0.2; cat /tmp/same.txt > /tmp/deep/er/copy',
+        "{{inputs.parameters.i}}",
+        inputs=["i"],
+        outputs={
+            "parameters": [
+                {"name": n, "valueFrom": {"path": p}}
+                for n, p in (("s", "/tmp/same.txt"), ("c", "/tmp/deep/er/copy"))
+            ]
+        },
+    )
+    step = {
+        "name": "a",
+        "template": "work",
+        "withItems": [1, 2, 3, 4],
+        "arguments": {"parameters": [{"name": "i", "value": "{{item}}"}]},
+    }
     run = flow.run(flow.manifest(template, steps=[[step]]))
     pods = [n for n in run.nodes if n.type == "Pod"]
     assert [n.parameters for n in pods] == [{"s": str(i), "c": str(i)} for i in (1, 2, 3, 4)]
@@ -142,7 +167,9 @@ import os, sys
 from typing import Annotated
 from hera.workflows import Parameter
 
-def outputs(word: str, number: int) -> tuple[Annotated[str, Parameter(name="up")], Annotated[int, Parameter(name="next")]]:
+Up, Next = Annotated[str, Parameter(name="up")], Annotated[int, Parameter(name="next")]
+
+def outputs(word: str, number: int) -> tuple[Up, Next]:
     print("argv", [a for a in sys.argv[1:3]], "main" if "__main__" in sys.modules else "")
     print("warning", file=sys.stderr)
     return word.upper(), number + 1
@@ -162,13 +189,19 @@ def _runner(function: str, inputs: list[str], outputs: list[str], folder: Path) 
     return {
         "name": "runner",
         "inputs": {"parameters": [{"name": name} for name in inputs]},
-        "outputs": {"parameters": [{"name": n, "valueFrom": {"path": f"/tmp/hera-outputs/parameters/{n}"}} for n in outputs]},
+        "outputs": {
+            "parameters": [
+                {"name": n, "valueFrom": {"path": f"/tmp/hera-outputs/parameters/{n}"}} for n in outputs
+            ]
+        },
         "script": {
-            "image": IMAGE, "command": ["python"], "source": "{{inputs.parameters}}",
+            "image": IMAGE,
+            "command": ["python"],
+            "source": "{{inputs.parameters}}",
             "args": ["-m", "hera.workflows.runner", "-e", f"steps_of_a_test:{function}"],
             "env": [{"name": "hera__outputs_directory", "value": "/tmp/hera-outputs"}],
         },
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture
@@ -193,8 +226,11 @@ def test_the_warm_runner_does_what_a_fresh_interpreter_does(
     flow: Any, runner_module: Path, function: str, arguments: dict[str, str], outputs: list[str]
 ) -> None:
     template = _runner(function, list(arguments), outputs, runner_module)
-    step = {"name": "a", "template": "runner",
-            "arguments": {"parameters": [{"name": k, "value": v} for k, v in arguments.items()]}}  # fmt: skip
+    step = {
+        "name": "a",
+        "template": "runner",
+        "arguments": {"parameters": [{"name": k, "value": v} for k, v in arguments.items()]},
+    }
     run = flow.run(flow.manifest(template, steps=[[step]]))
     warm = run.nodes[-1]
     step_folder = flow.folder(run.name).step(warm)

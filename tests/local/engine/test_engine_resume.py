@@ -202,23 +202,39 @@ def _step(step: dict[str, Any]) -> dict[str, Any]:
 
 def _flow_manifest(flow: Any, shell: Any, groups: list[list[dict[str, Any]]], ledger: Path) -> dict[str, Any]:
     again = shell(
-        'sleep "$1"; echo "$0" >> "$2"; [ "$3" = 1 ]', "{{node.name}}/{{retries}}", "{{inputs.parameters.s}}", str(ledger),
-        "{{retries}}", inputs=["s"], name="again", retryStrategy={"limit": 2},
-    )  # fmt: skip
+        'sleep "$1"; echo "$0" >> "$2"; [ "$3" = 1 ]',
+        "{{node.name}}/{{retries}}",
+        "{{inputs.parameters.s}}",
+        str(ledger),
+        "{{retries}}",
+        inputs=["s"],
+        name="again",
+        retryStrategy={"limit": 2},
+    )
     passed = _arguments(0)
     passed["parameters"][0]["value"] = "{{inputs.parameters.s}}"
     diamond = {
-        "name": "diamond", "inputs": {"parameters": [{"name": "s"}]},
-        "dag": {"tasks": [
-            {"name": "top", "template": "work", "arguments": passed},
-            {"name": "left", "template": "work", "dependencies": ["top"], "arguments": passed},
-            {"name": "right", "template": "work", "depends": "top", "arguments": passed},
-            {"name": "never", "template": "work", "depends": "top.Failed", "arguments": passed},
-        ]},
-    }  # fmt: skip
-    return flow.manifest(
-        _noted(shell, ledger), again, diamond, steps=[[_step(step) for step in group] for group in groups], onExit="bye",
-    ) | {}  # fmt: skip
+        "name": "diamond",
+        "inputs": {"parameters": [{"name": "s"}]},
+        "dag": {
+            "tasks": [
+                {"name": "top", "template": "work", "arguments": passed},
+                {"name": "left", "template": "work", "dependencies": ["top"], "arguments": passed},
+                {"name": "right", "template": "work", "depends": "top", "arguments": passed},
+                {"name": "never", "template": "work", "depends": "top.Failed", "arguments": passed},
+            ]
+        },
+    }
+    return (
+        flow.manifest(
+            _noted(shell, ledger),
+            again,
+            diamond,
+            steps=[[_step(step) for step in group] for group in groups],
+            onExit="bye",
+        )
+        | {}
+    )
 
 
 @pytest.mark.slow

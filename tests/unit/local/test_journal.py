@@ -17,7 +17,9 @@ _RECORDS = st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=20), m
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(records=_RECORDS, cut=st.integers(0, 400))
-def test_whatever_is_cut_off_the_rest_is_read_and_goes_on(tmp_path: Path, records: list[Any], cut: int) -> None:
+def test_whatever_is_cut_off_the_rest_is_read_and_goes_on(
+    tmp_path: Path, records: list[Any], cut: int
+) -> None:
     path = tmp_path / "journal.jsonl"
     path.unlink(missing_ok=True)
     journal = Journal(path)

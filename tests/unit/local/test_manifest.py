@@ -59,15 +59,31 @@ def _with(path: str, value: Any) -> dict[str, Any]:
         ("spec/templates/0/steps/0/0/withItem", ["a"], "did you mean 'withItems'"),
         ("spec/templates/1/container/livenessProbe", {"x": 1}, r"container\.livenessProbe: not supported"),
         ("spec/templates/1/container/comand", ["x"], "did you mean 'command'"),
-        ("spec/templates/1/container/env", [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s"}}}], r"env\[A\]\.valueFrom\.secretKeyRef: not supported"),
+        (
+            "spec/templates/1/container/env",
+            [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s"}}}],
+            r"env\[A\]\.valueFrom\.secretKeyRef: not supported",
+        ),
         ("spec/templates/1/volumes", [{"name": "v", "hostPath": {}, "emptyDir": {}}], None),
-        ("spec/templates/1/volumes", [{"name": "v", "hostPath": {"path": "/"}}], r"volumes\[v\]\.hostPath: not supported"),
-        ("spec/templates/1/inputs", {"parameters": [{"name": "x", "value": {"a": 1}}]}, r"inputs\.parameters\[x\]\.value"),
-        ("spec/templates/1/synchronization", {"semaphores": [{"x": 1}]}, r"synchronization\.semaphores: not supported"),
+        (
+            "spec/templates/1/volumes",
+            [{"name": "v", "hostPath": {"path": "/"}}],
+            r"volumes\[v\]\.hostPath: not supported",
+        ),
+        (
+            "spec/templates/1/inputs",
+            {"parameters": [{"name": "x", "value": {"a": 1}}]},
+            r"inputs\.parameters\[x\]\.value",
+        ),
+        (
+            "spec/templates/1/synchronization",
+            {"semaphores": [{"x": 1}]},
+            r"synchronization\.semaphores: not supported",
+        ),
         ("spec/templates", "x", r"spec\.templates"),
         ("spec", None, "spec"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_run_is_refused_by_path_and_name(path: str, value: Any, message: str | None) -> None:
     if message is None:
         parse_manifest(_with(path, value))
@@ -79,23 +95,40 @@ def test_what_cannot_run_is_refused_by_path_and_name(path: str, value: Any, mess
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("spec/ttlStrategy", {"secondsAfterCompletion": 5}), ("spec/podGC", {"strategy": "OnPodSuccess"}), ("spec/serviceAccountName", "x"),
-        ("spec/securityContext", {"runAsUser": 1}), ("spec/workflowMetadata", {"labels": {}}), ("spec/templates/1/metadata", {"labels": {}}),
-        ("spec/templates/1/nodeSelector", {"a": "b"}), ("spec/templates/1/container/resources", {"limits": {"cpu": 1}}),
-        ("spec/templates/1/container/imagePullPolicy", "Always"), ("spec/suspend", False), ("spec/templates/1/daemon", False),
+        ("spec/ttlStrategy", {"secondsAfterCompletion": 5}),
+        ("spec/podGC", {"strategy": "OnPodSuccess"}),
+        ("spec/serviceAccountName", "x"),
+        ("spec/securityContext", {"runAsUser": 1}),
+        ("spec/workflowMetadata", {"labels": {}}),
+        ("spec/templates/1/metadata", {"labels": {}}),
+        ("spec/templates/1/nodeSelector", {"a": "b"}),
+        ("spec/templates/1/container/resources", {"limits": {"cpu": 1}}),
+        ("spec/templates/1/container/imagePullPolicy", "Always"),
+        ("spec/suspend", False),
+        ("spec/templates/1/daemon", False),
     ],
-)  # fmt: skip
+)
 def test_what_makes_no_difference_on_one_machine_is_accepted(path: str, value: Any) -> None:
     parse_manifest(_with(path, value))
 
 
 def test_texts_of_numbers_and_booleans_are_those_of_argo() -> None:
-    manifest = parse_manifest(_with("spec/arguments", {"parameters": [{"name": n, "value": v} for n, v in (("a", 1), ("b", True), ("c", 0.5))]}))
+    manifest = parse_manifest(
+        _with(
+            "spec/arguments",
+            {"parameters": [{"name": n, "value": v} for n, v in (("a", 1), ("b", True), ("c", 0.5))]},
+        )
+    )
     assert [p.value for p in manifest.spec.arguments.parameters] == ["1", "true", "0.5"]
 
 
 def test_template_defaults_lie_under_templates_that_run() -> None:
-    manifest = parse_manifest(_with("spec/templateDefaults", {"activeDeadlineSeconds": 7, "container": {"image": "rookery/y", "env": []}}))
+    manifest = parse_manifest(
+        _with(
+            "spec/templateDefaults",
+            {"activeDeadlineSeconds": 7, "container": {"image": "rookery/y", "env": []}},
+        )
+    )
     main, work = manifest.spec.templates
     assert (main.active_deadline_seconds, work.active_deadline_seconds) == (None, "7")
     assert work.container is not None
@@ -114,12 +147,23 @@ def test_a_file_holds_one_document(tmp_path: Path) -> None:
         load_manifest(path)
 
 
-@pytest.mark.parametrize(("text", "error"), [("a: 1\na: 2", InvalidInput), ("a: [", InvalidInput), ("x" * (2 << 20), TooLarge), ("&a [*a]", RookeryError)])
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("a: 1\na: 2", InvalidInput),
+        ("a: [", InvalidInput),
+        ("x" * (2 << 20), TooLarge),
+        ("&a [*a]", RookeryError),
+    ],
+)
 def test_broken_yaml(text: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         read_yaml(text, "w.yaml")
 
 
 def test_places_are_shown_by_name() -> None:
-    assert show_path(GOOD["spec"], ("templates", 1, "container", "image")) == "spec.templates[work].container.image"
+    assert (
+        show_path(GOOD["spec"], ("templates", 1, "container", "image"))
+        == "spec.templates[work].container.image"
+    )
     assert show_path(None, ("templates", 4)) == "spec.templates[4]"

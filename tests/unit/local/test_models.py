@@ -9,7 +9,10 @@ from workflows.local import fields, models
 from workflows.local.models import RetryStrategy, nearest, seconds
 
 
-@pytest.mark.parametrize(("text", "value"), [("10", 10), ("30s", 30), ("1m30s", 90), ("2h", 7200), ("1d", 86400), ("500ms", 0.5), ("1.5s", 1.5)])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("10", 10), ("30s", 30), ("1m30s", 90), ("2h", 7200), ("1d", 86400), ("500ms", 0.5), ("1.5s", 1.5)],
+)
 def test_durations(text: str, value: float) -> None:
     assert seconds(text) == value
 

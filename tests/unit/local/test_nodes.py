@@ -26,7 +26,15 @@ def _fnv32a(data: bytes) -> int:
 
 @pytest.mark.parametrize(
     ("item", "name"),
-    [("a", "(2:a)"), (1, "(2:1)"), (True, "(2:true)"), (1.0, "(2:1)"), ({"b": 1, "a": "x"}, "(2:a:x,b:1)"), ("f(x)", "(2:fx)"), (0.25, "(2:0.25)")],
+    [
+        ("a", "(2:a)"),
+        (1, "(2:1)"),
+        (True, "(2:true)"),
+        (1.0, "(2:1)"),
+        ({"b": 1, "a": "x"}, "(2:a:x,b:1)"),
+        ("f(x)", "(2:fx)"),
+        (0.25, "(2:0.25)"),
+    ],
 )
 def test_names_of_loop_turns(item: Any, name: str) -> None:
     assert item_name(2, item) == name

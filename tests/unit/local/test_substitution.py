@@ -15,7 +15,10 @@ def test_values_are_never_read_again(value: str) -> None:
 
 
 def test_what_has_no_value_is_named() -> None:
-    with pytest.raises(Unresolved, match=r"failed to resolve \{\{inputs.parameters.wrod\}\}.*did you mean 'inputs.parameters.word'"):
+    with pytest.raises(
+        Unresolved,
+        match=r"failed to resolve \{\{inputs.parameters.wrod\}\}.*did you mean 'inputs.parameters.word'",
+    ):
         substitute("{{inputs.parameters.wrod}}", {"inputs.parameters.word": "x"})
 
 
@@ -24,5 +27,7 @@ def test_expressions_in_tags() -> None:
 
 
 def test_everything_inside_lists_and_mappings() -> None:
-    assert substitute_all({"{{a}}": ["{{a}}", 1, {"x": "{{a}}"}]}, {"a": "v"}) == {"{{a}}": ["v", 1, {"x": "v"}]}
+    assert substitute_all({"{{a}}": ["{{a}}", 1, {"x": "{{a}}"}]}, {"a": "v"}) == {
+        "{{a}}": ["v", 1, {"x": "v"}]
+    }
     assert tags({"x": ["{{a}} {{ b.c }}", 3], "y": "{{=d}}"}) == ["a", "b.c", "=d"]

@@ -13,16 +13,27 @@ from workflows.local.workflow import Workflow, bind_parameters, fresh_name, imag
 
 
 def _declared(**values: object) -> list[Parameter]:
-    return [Parameter.model_validate({"name": name, **(value if isinstance(value, dict) else {"value": value})}) for name, value in values.items()]
+    return [
+        Parameter.model_validate({"name": name, **(value if isinstance(value, dict) else {"value": value})})
+        for name, value in values.items()
+    ]
 
 
 def test_given_values_come_first_then_own_ones() -> None:
-    assert bind_parameters(_declared(a=1, b={"default": "x"}, c={}), {"a": "2", "c": ""}) == {"a": "2", "b": "x", "c": ""}
+    assert bind_parameters(_declared(a=1, b={"default": "x"}, c={}), {"a": "2", "c": ""}) == {
+        "a": "2",
+        "b": "x",
+        "c": "",
+    }
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({"aa": "1", "c": "x"}, "parameter aa is unknown.*did you mean 'a'"), ({}, "without a value: c"), ({"c": "z"}, "parameter c is not allowed.*x, y")],
+    [
+        ({"aa": "1", "c": "x"}, "parameter aa is unknown.*did you mean 'a'"),
+        ({}, "without a value: c"),
+        ({"c": "z"}, "parameter c is not allowed.*x, y"),
+    ],
 )
 def test_refusals(given: dict[str, str], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
@@ -45,9 +56,15 @@ def test_config_maps(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("image", "patterns", "allowed"),
-    [("rookery/workflow:0.1.0", [], True), ("rookery/x@sha256:0", [], True), ("evil/rookery/x", [], False), ("python:3", [], False),
-     ("python:3", ["python:*"], True), ("ROOKERY/x", [], False)],
-)  # fmt: skip
+    [
+        ("rookery/workflow:0.1.0", [], True),
+        ("rookery/x@sha256:0", [], True),
+        ("evil/rookery/x", [], False),
+        ("python:3", [], False),
+        ("python:3", ["python:*"], True),
+        ("ROOKERY/x", [], False),
+    ],
+)
 def test_images(image: str, patterns: list[str], allowed: bool) -> None:
     assert image_allowed(image, patterns) is allowed
 
