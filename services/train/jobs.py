@@ -65,6 +65,8 @@ class Jobs:
             job = records.read_job(folder)
             if job is not None:
                 self._jobs[job.job_id] = job
+        # The first call to a server costs more than a request may wait.
+        threading.Thread(target=self._mlflow.healthy, daemon=True).start()
         for target in (self._supervise, self._inform):
             thread = threading.Thread(target=target, name=target.__name__, daemon=True)
             thread.start()
@@ -101,11 +103,16 @@ class Jobs:
                 return job.model_copy()
             try:
                 self._give_run(job)
-            except (RookeryError, OSError) as error:
-                self._release_claim(job)
-                if isinstance(error, Unavailable):
-                    raise
+            except (Unavailable, OSError, ValueError) as error:
+                # The run may exist all the same; `_settle_creation` will find it.
                 raise Unavailable(f"the run could not be made in MLflow: {error}") from error
+            except RookeryError:
+                self._experiments.pop(request.application, None)
+                with self._lock:
+                    self._forget(job)
+                raise
+            finally:
+                self._release_claim(job)
             self._wake.set()
             return job.model_copy()
 
@@ -197,8 +204,6 @@ class Jobs:
     def _adopt(self, job: records.Job, experiment_id: str, found: list[dict[str, object]]) -> None:
         run = found[0]
         if tags_of(run).get(_TAG_REQUEST) != _digest(job.request):
-            with self._lock:
-                self._forget(job)
             raise Conflict("the Idempotency-Key was used for another request", value=job.key)
         info = dict(run["info"])  # type: ignore[call-overload]
         if is_terminal(str(info["status"])):

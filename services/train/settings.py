@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from pydantic import Field, HttpUrl, field_validator
@@ -66,6 +67,6 @@ class TrainSettings(BaseSettings):
     def as_environment(self) -> dict[str, str]:
         """The same settings as environment variables, for the training process."""
         values = self.model_dump(mode="json")
-        roots = "[" + ",".join(f'"{path}"' for path in values.pop("data_roots")) + "]"
+        roots = json.dumps(values.pop("data_roots"))
         texts = {name: str(value) for name, value in values.items()} | {"data_roots": roots}
         return {_PREFIX + name.upper(): text for name, text in texts.items()}

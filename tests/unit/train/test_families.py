@@ -13,7 +13,7 @@ def test_an_unknown_family_is_refused_with_the_nearest_name() -> None:
 
 def test_a_family_for_sounds_is_refused_on_pictures() -> None:
     with pytest.raises(
-        InvalidInput, match="mel-cnn is trained on sounds, but digits holds pictures.*cnn, resnet18"
+        InvalidInput, match=r"mel-cnn is trained on sounds, but digits holds pictures.*cnn, resnet18"
     ):
         check_kind(FAMILIES["mel-cnn"], "image", "digits")
     check_kind(FAMILIES["cnn"], "image", "digits")

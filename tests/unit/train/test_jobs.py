@@ -18,6 +18,8 @@ from services.train.supervisor import Supervisor
 from services.train.tracking import Tracking
 from tests.support.servers import Server, free_port
 
+Maker = Callable[[TrainSettings], Jobs]
+
 
 @pytest.fixture(autouse=True)
 def _no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +31,20 @@ def _no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
 def client(mlflow: Server) -> Iterator[Tracking]:
     with Tracking(mlflow.url) as client:
         yield client
+
+
+@pytest.fixture
+def make() -> Iterator[Maker]:
+    """Services that are stopped when the test ends."""
+    made: list[Jobs] = []
+
+    def one(settings: TrainSettings) -> Jobs:
+        made.append(Jobs(settings, "rev"))
+        return made[-1]
+
+    yield one
+    for jobs in made:
+        jobs.stop()
 
 
 def _settings(tmp_path: Path, url: str, **more: object) -> TrainSettings:
@@ -64,89 +80,87 @@ def _die_after_creation(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_key_finds_the_run_of_a_service_that_died_before_it_noted_the_run(
-    tmp_path: Path, mlflow: Server, client: Tracking, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    mlflow: Server,
+    make: Maker,
+    client: Tracking,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     request, settings = _request(), _settings(tmp_path, mlflow.url)
-    dead = Jobs(settings, "rev")
+    dead = make(settings)
     _die_after_creation(dead, monkeypatch)
     with pytest.raises(_Killed):
         dead.submit(request, "key-1")
-    again = Jobs(settings, "rev")
+    again = make(settings)
     again.start()
-    try:
-        job = again.submit(request, "key-1")
-        experiment = client.experiment_id(request.application)
-        runs = client.search_runs([experiment], "")
-        assert [run["info"]["run_id"] for run in runs] == [job.run_id]
-    finally:
-        again.stop()
+    job = again.submit(request, "key-1")
+    experiment = client.experiment_id(request.application)
+    runs = client.search_runs([experiment], "")
+    assert [run["info"]["run_id"] for run in runs] == [job.run_id]
 
 
 def test_a_run_that_nobody_can_ask_for_is_ended(
-    tmp_path: Path, mlflow: Server, client: Tracking, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    mlflow: Server,
+    make: Maker,
+    client: Tracking,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     request, settings = _request(), _settings(tmp_path, mlflow.url)
-    dead = Jobs(settings, "rev")
+    dead = make(settings)
     _die_after_creation(dead, monkeypatch)
     with pytest.raises(_Killed):
         dead.submit(request)
-    again = Jobs(settings, "rev")
+    again = make(settings)
     again.start()
-    try:
-        experiment = client.experiment_id(request.application)
-        _wait(lambda: client.search_runs([experiment], "")[0]["info"]["status"] == "FAILED")
-        tags = {t["key"]: t["value"] for t in client.search_runs([experiment], "")[0]["data"]["tags"]}
-        assert "never answered" in tags["rookery.reason"]
-    finally:
-        again.stop()
+    experiment = client.experiment_id(request.application)
+    _wait(lambda: client.search_runs([experiment], "")[0]["info"]["status"] == "FAILED")
+    tags = {t["key"]: t["value"] for t in client.search_runs([experiment], "")[0]["data"]["tags"]}
+    assert "never answered" in tags["rookery.reason"]
 
 
 def test_a_key_finds_its_run_though_the_state_was_lost(
-    tmp_path: Path, mlflow: Server, client: Tracking
+    tmp_path: Path, mlflow: Server, make: Maker, client: Tracking
 ) -> None:
     request = _request()
-    first = Jobs(_settings(tmp_path / "a", mlflow.url), "rev").submit(request, "key-2")
-    other = Jobs(_settings(tmp_path / "b", mlflow.url), "rev")
+    first = make(_settings(tmp_path / "a", mlflow.url)).submit(request, "key-2")
+    other = make(_settings(tmp_path / "b", mlflow.url))
     assert other.submit(request, "key-2").run_id == first.run_id
     client.end_run(first.run_id, "FINISHED")
-    third = Jobs(_settings(tmp_path / "c", mlflow.url), "rev").submit(request, "key-2")
+    third = make(_settings(tmp_path / "c", mlflow.url)).submit(request, "key-2")
     assert (third.run_id, third.status, third.stage) == (first.run_id, "FINISHED", "ended")
     changed = request.model_copy(update={"hyperparameters": {"seed": "9"}})
     with pytest.raises(Conflict, match="another request"):
-        Jobs(_settings(tmp_path / "d", mlflow.url), "rev").submit(changed, "key-2")
+        make(_settings(tmp_path / "d", mlflow.url)).submit(changed, "key-2")
 
 
-def test_mlflow_away_is_unavailable_and_the_same_key_works_later(tmp_path: Path, mlflow: Server) -> None:
+def test_mlflow_away_is_unavailable_and_the_same_key_works_later(
+    tmp_path: Path, mlflow: Server, make: Maker
+) -> None:
     request = _request()
-    away = Jobs(_settings(tmp_path, f"http://127.0.0.1:{free_port()}"), "rev")
+    away = make(_settings(tmp_path, f"http://127.0.0.1:{free_port()}"))
     with pytest.raises(Unavailable):
         away.submit(request, "key-3")
-    back = Jobs(_settings(tmp_path, mlflow.url), "rev")
+    back = make(_settings(tmp_path, mlflow.url))
     back.start()
-    try:
-        assert back.submit(request, "key-3").run_id
-        assert back.counts()["queued"] == 1
-    finally:
-        back.stop()
+    assert back.submit(request, "key-3").run_id
+    assert back.counts()["queued"] == 1
 
 
 def test_a_queued_run_is_cancelled_and_unknown_ones_are_not_found(
-    tmp_path: Path, mlflow: Server, client: Tracking
+    tmp_path: Path, mlflow: Server, make: Maker, client: Tracking
 ) -> None:
-    jobs = Jobs(_settings(tmp_path, mlflow.url), "rev")
+    jobs = make(_settings(tmp_path, mlflow.url))
     jobs.start()
-    try:
-        job = jobs.submit(_request())
-        assert jobs.cancel(job.run_id).status == "KILLED"
-        _wait(lambda: client.run(job.run_id)["info"]["status"] == "KILLED")
-        with pytest.raises(NotFound):
-            jobs.cancel("nothing")
-    finally:
-        jobs.stop()
+    job = jobs.submit(_request())
+    assert jobs.cancel(job.run_id).status == "KILLED"
+    _wait(lambda: client.run(job.run_id)["info"]["status"] == "KILLED")
+    with pytest.raises(NotFound):
+        jobs.cancel("nothing")
 
 
-def test_the_queue_is_bounded(tmp_path: Path, mlflow: Server) -> None:
-    jobs = Jobs(_settings(tmp_path, mlflow.url, queue_limit=1), "rev")
+def test_the_queue_is_bounded(tmp_path: Path, mlflow: Server, make: Maker) -> None:
+    jobs = make(_settings(tmp_path, mlflow.url, queue_limit=1))
     for _ in range(2):
         jobs.submit(_request())
     with pytest.raises(Unavailable, match="queue of trainings is full"):
