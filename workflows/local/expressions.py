@@ -13,14 +13,13 @@ Operators: == != < > <= >= && || ! and or not in, =~ !~ (when), matches contains
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from services.common.errors import InvalidInput
-from workflows.local.nodes import plain
+from workflows.local.evaluation import FUNCTIONS, evaluate
 
 Dialect = Literal["when", "depends", "expression"]
 Value = Any
@@ -42,26 +41,6 @@ _PLACEHOLDER = re.compile(r"\ue000(\d+)\ue001")
 _PLAIN = re.compile(r"[^\W\d]\w*|-?\d+(\.\d+)?")
 
 
-def _as_int(value: Value) -> int:
-    return int(float(value)) if isinstance(value, float) else int(value)
-
-
-FUNCTIONS: Mapping[str, Callable[..., Value]] = {
-    "asInt": _as_int,
-    "int": _as_int,
-    "asFloat": float,
-    "float": float,
-    "string": plain,
-    "len": len,
-    "toJson": lambda value: json.dumps(value, separators=(",", ":")),
-}
-
-_COMPARE: Mapping[str, Callable[[Value, Value], bool]] = {
-    "<": lambda a, b: a < b,
-    ">": lambda a, b: a > b,
-    "<=": lambda a, b: a <= b,
-    ">=": lambda a, b: a >= b,
-}
 _LEVELS: tuple[tuple[str, ...], ...] = (
     ("??",),
     ("||", "or"),
@@ -109,7 +88,7 @@ class Expression:
     def evaluate(self, lookup: Callable[[str], Value]) -> Value:
         """Its value; `lookup` gives the value of a path, or None where there is none."""
         try:
-            return _evaluate(self.root, lookup)
+            return evaluate(self.root, lookup)
         except ExpressionError:
             raise
         except (TypeError, ValueError, KeyError, IndexError, ArithmeticError, re.error) as error:
@@ -341,63 +320,3 @@ class _Parser:
             else:
                 self.paths.add(word)
                 return ("path", word)
-
-
-def _evaluate(node: tuple[Any, ...], lookup: Callable[[str], Value]) -> Value:
-    kind = node[0]
-    if kind == "value":
-        return node[1]
-    if kind == "path":
-        return lookup(node[1])
-    if kind == "list":
-        return [_evaluate(item, lookup) for item in node[1]]
-    if kind == "not":
-        return not _boolean(_evaluate(node[1], lookup))
-    if kind == "choose":
-        return _evaluate(node[2] if _boolean(_evaluate(node[1], lookup)) else node[3], lookup)
-    if kind == "call":
-        return FUNCTIONS[node[1]](*(_evaluate(item, lookup) for item in node[2]))
-    return _binary(node[1], node[2], node[3], lookup)
-
-
-def _boolean(value: Value) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{value!r} is not true or false")
-    return value
-
-
-def _binary(
-    operator: str, first: tuple[Any, ...], second: tuple[Any, ...], lookup: Callable[[str], Value]
-) -> Value:
-    left = _evaluate(first, lookup)
-    if operator == "&&":
-        return _boolean(left) and _boolean(_evaluate(second, lookup))
-    if operator == "||":
-        return _boolean(left) or _boolean(_evaluate(second, lookup))
-    if operator == "??":
-        return left if left is not None else _evaluate(second, lookup)
-    right = _evaluate(second, lookup)
-    if operator in ("==", "!="):
-        same = isinstance(left, bool) == isinstance(right, bool) and left == right
-        return same if operator == "==" else not same
-    if operator in _COMPARE:
-        if (
-            isinstance(left, str) != isinstance(right, str)
-            or isinstance(left, bool)
-            or isinstance(right, bool)
-        ):
-            raise TypeError(f"{left!r} {operator} {right!r} compares different kinds of values")
-        return _COMPARE[operator](left, right)
-    if operator in ("in", "not in"):
-        return (left in right) == (operator == "in")
-    if operator in ("=~", "!~", "matches"):
-        return (re.search(right, left) is not None) == (operator != "!~")
-    if operator == "contains":
-        return right in left
-    if operator == "startsWith":
-        return bool(left.startswith(right))
-    if operator == "endsWith":
-        return bool(left.endswith(right))
-    if isinstance(left, str) != isinstance(right, str):
-        raise TypeError(f"{left!r} + {right!r} adds different kinds of values")
-    return left + right

@@ -206,7 +206,9 @@ def sequence(spec: Sequence) -> list[str]:
         raise InvalidInput("withSequence is too long", value=len(numbers), allowed=str(MAX_ITEMS))
     shape = spec.format or "%d"
     if not _FORMAT.fullmatch(shape):
-        raise InvalidInput("withSequence.format: not supported", value=shape, allowed="one of %d, %x, %03d and the like")
+        raise InvalidInput(
+            "withSequence.format: not supported", value=shape, allowed="one of %d, %x, %03d and the like"
+        )
     return [shape % number for number in numbers]
 
 

@@ -251,7 +251,10 @@ def test_the_fork_server_may_be_killed(flow: Any, shell_template: Any) -> None:
     name = flow.prepare(flow.manifest(shell_template("sleep 0.3"), steps=steps))
     engine = flow.engine(name)
     flow.wait(name, lambda run: any(n.type == "Pod" and n.phase == "Running" for n in run.nodes))
-    children = Path(f"/proc/{engine.pid}/task/{engine.pid}/children").read_text().split()
+    children: list[str] = []
+    end = time.monotonic() + 10
+    while not children and time.monotonic() < end:
+        children = Path(f"/proc/{engine.pid}/task/{engine.pid}/children").read_text().split()
     assert len(children) == 1
     os.kill(int(children[0]), 9)
     run = flow.done(name)
