@@ -35,11 +35,11 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from services.bundle.reader import Bundle, read_bundle
-from services.media.prepare import prepare
-from tests.bench import serve_models
-from tests.bench.serve_peers import PEERS, Peer
-from tests.support.servers import Server, free_port
+from services.bundle.reader import Bundle, read_bundle  # noqa: E402
+from services.media.prepare import prepare  # noqa: E402
+from tests.bench import serve_models  # noqa: E402
+from tests.bench.serve_peers import PEERS, Peer  # noqa: E402
+from tests.support.servers import Server, free_port  # noqa: E402
 
 _LUA = """
 wrk.method = "POST"
@@ -66,6 +66,7 @@ class Case:
     content_type: str
     path: str
     rates: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
     failed: int = 0
@@ -77,7 +78,15 @@ def wrk(case: Case, folder: Path, connections: int, seconds: float) -> tuple[flo
     body.write_bytes(case.body)
     script = folder / "post.lua"
     script.write_text(_LUA.format(body=body, content_type=case.content_type))
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", str(script), case.server.url + case.path]
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{seconds:g}s",
+        "-s",
+        str(script),
+        case.server.url + case.path,
+    ]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = _RESULT.search(output)
     assert found is not None, output
@@ -100,7 +109,11 @@ def start_rookery(bundle: Path, folder: Path) -> Server:
 def payloads(bundle: Bundle, data: bytes) -> dict[str, Any]:
     """One input as each server takes it."""
     tensor = prepare(data, bundle.manifest.preprocessing).tensor
-    return {"tensor": tensor, "raw": tensor.tobytes(), "json": json.dumps({"inputs": tensor.tolist()}).encode()}
+    return {
+        "tensor": tensor,
+        "raw": tensor.tobytes(),
+        "json": json.dumps({"inputs": tensor.tolist()}).encode(),
+    }
 
 
 def cases_of(
@@ -111,7 +124,8 @@ def cases_of(
     given = payloads(bundle, next(iter(inputs.values())))
     ours = start_rookery(bundle_folder, folder)
     cases = [
-        Case(f"rookery, {name}", ours, data, "application/octet-stream", "/predict") for name, data in inputs.items()
+        Case(f"rookery, {name}", ours, data, "application/octet-stream", "/predict")
+        for name, data in inputs.items()
     ]
     for peer in peers:
         try:
@@ -143,12 +157,27 @@ def measure(cases: list[Case], folder: Path, rounds: int, seconds: float) -> Non
         wrk(case, folder, 8, 1)
     for _ in range(rounds):
         for case in cases:
+            before = cpu_seconds(case.server)
             rate, failed, _, _ = wrk(case, folder, 8, seconds)
+            case.cpu.append((cpu_seconds(case.server) - before) / max(1.0, rate * seconds) * 1e6)
             _, failed_alone, p50, p99 = wrk(case, folder, 1, seconds)
             case.rates.append(rate)
             case.p50.append(p50)
             case.p99.append(p99)
             case.failed += failed + failed_alone
+
+
+def cpu_seconds(server: Server) -> float:
+    """Processor time of a server with all its processes: a figure that a busy machine hardly changes."""
+    total = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[3]) == server.pid:
+            total += int(fields[11]) + int(fields[12])
+    return total / os.sysconf("SC_CLK_TCK")
 
 
 def clip_latency(server: Server, data: bytes, runs: int = 30) -> tuple[float, float]:
@@ -165,16 +194,23 @@ def clip_latency(server: Server, data: bytes, runs: int = 30) -> tuple[float, fl
 
 def table(title: str, cases: list[Case]) -> list[dict[str, Any]]:
     """Print the medians with their ratio to the bare route; returns the rows."""
-    bare = next((statistics.median(case.rates) for case in cases if case.name.startswith("bare")), float("nan"))
-    print(f"\n{title}\n\n| server | requests/s at 8 | spread | to bare | p50 at 1 (ms) | p99 at 1 (ms) | failed |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
+    bare = next(
+        (statistics.median(case.rates) for case in cases if case.name.startswith("bare")), float("nan")
+    )
+    print(
+        f"\n{title}\n\n| server | requests/s at 8 | spread | to bare | CPU µs a request | p50 at 1 (ms) | p99 at 1 (ms) | failed |"
+    )
+    print("|---|---:|---:|---:|---:|---:|---:|---:|")
     rows = []
     for case in cases:
         rate = statistics.median(case.rates)
         spread = f"{min(case.rates):.0f} to {max(case.rates):.0f}"
         p50, p99 = statistics.median(case.p50), statistics.median(case.p99)
-        print(f"| {case.name} | {rate:.0f} | {spread} | {rate / bare:.2f} | {p50:.2f} | {p99:.2f} | {case.failed} |")
-        rows.append({"server": case.name, "rate": rate, "to_bare": rate / bare, "p50": p50, "p99": p99})
+        cpu = statistics.median(case.cpu)
+        start = f"| {case.name} | {rate:.0f} | {spread} | {rate / bare:.2f} | {cpu:.0f}"
+        print(f"{start} | {p50:.2f} | {p99:.2f} | {case.failed} |")
+        found = {"rate": rate, "to_bare": rate / bare, "cpu_us": cpu, "p50": p50, "p99": p99}
+        rows.append({"server": case.name, **found})
     return rows
 
 
@@ -248,7 +284,9 @@ def run_clip(title: str, bundle: Path, folder: Path, results: dict[str, Any]) ->
     finally:
         server.stop()
     size = sum(path.stat().st_size for path in bundle.iterdir()) / 1e6
-    print(f"\n{title}: one client {alone:.1f} ms (p95 {p95:.1f}), 8 clients {rate:.1f}/s, bundle {size:.1f} MB")
+    print(
+        f"\n{title}: one client {alone:.1f} ms (p95 {p95:.1f}), 8 clients {rate:.1f}/s, bundle {size:.1f} MB"
+    )
     results[title] = {"median_ms": alone, "p95_ms": p95, "rate": rate, "bundle_mb": size}
     return failed
 

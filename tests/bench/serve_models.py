@@ -37,7 +37,9 @@ def tiny_digits(folder: Path) -> Path:
 
 def cnn_digits(folder: Path) -> Path:
     """The family `cnn` with its default width on 16 by 16 pixels."""
-    preprocessing = ImagePreprocessing(height=SIDE, width=SIDE, channels=1, mean=[0.3], std=[0.35], invert=True)
+    preprocessing = ImagePreprocessing(
+        height=SIDE, width=SIDE, channels=1, mean=[0.3], std=[0.35], invert=True
+    )
     labels = [str(digit) for digit in range(10)]
     return _bundle(folder / "cnn-digits", "cnn", preprocessing, (1, SIDE, SIDE), labels)
 
@@ -45,7 +47,9 @@ def cnn_digits(folder: Path) -> Path:
 def _sound(family: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
         preprocessing = bird_preprocessing()
-        frames = log_mel(preprocessing).frames(round(preprocessing.window_seconds * preprocessing.sample_rate))
+        frames = log_mel(preprocessing).frames(
+            round(preprocessing.window_seconds * preprocessing.sample_rate)
+        )
         labels = [f"species-{index:02d}" for index in range(BIRDS)]
         return _bundle(folder / family, family, preprocessing, (1, preprocessing.n_mels, frames), labels)
 

@@ -16,17 +16,17 @@ from tests.support.servers import Server, free_port
 ROOT = Path(__file__).resolve().parents[2]
 Payload = tuple[bytes, str, str]
 
-_SESSION = '''
+_SESSION = """
 import numpy as np, onnxruntime as ort
 options = ort.SessionOptions()
 options.intra_op_num_threads = 1
 session = ort.InferenceSession({model!r}, options, providers=["CPUExecutionProvider"])
 shape = {shape!r}
-'''
+"""
 
 _BARE = (
     _SESSION
-    + '''
+    + """
 from fastapi import FastAPI, Request
 app = FastAPI()
 
@@ -38,12 +38,12 @@ async def predict(request: Request):
 @app.get("/healthz")
 async def healthz():
     return {{}}
-'''
+"""
 )
 
 _BENTO = (
     _SESSION
-    + '''
+    + """
 import bentoml
 
 @bentoml.service(workers=1)
@@ -51,12 +51,12 @@ class Digits:
     @bentoml.api
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         return session.run(None, {{"input": inputs.astype(np.float32).reshape(shape)}})[0]
-'''
+"""
 )
 
 _LIT = (
     _SESSION
-    + '''
+    + """
 import litserve
 
 class Digits(litserve.LitAPI):
@@ -76,7 +76,7 @@ if __name__ == "__main__":
     litserve.LitServer(Digits(), accelerator="cpu", workers_per_device=1).run(
         host="127.0.0.1", port={port}, generate_client_file=False, log_level="error", access_log=False
     )
-'''
+"""
 )
 
 _MLFLOW = """
@@ -100,7 +100,7 @@ class Peer:
 
 
 def bare(environments: Path) -> Peer:
-    """A FastAPI route that only runs the session on raw float32, on uvicorn with uvloop and httptools, no access log."""
+    """A FastAPI route that only runs the session on raw float32; uvicorn with uvloop and httptools, no access log."""
 
     def start(model: Path, shape: tuple[int, ...], folder: Path) -> Server:
         (folder / "bare.py").write_text(_BARE.format(model=str(model), shape=shape))
@@ -111,7 +111,9 @@ def bare(environments: Path) -> Peer:
         ]
         return Server(command, log=folder / "bare.log", port=port, health="/healthz", cwd=folder).start()
 
-    return Peer("bare FastAPI route", start, lambda given: (given["raw"], "application/octet-stream", "/predict"))
+    return Peer(
+        "bare FastAPI route", start, lambda given: (given["raw"], "application/octet-stream", "/predict")
+    )
 
 
 def mlflow(environments: Path) -> Peer:
@@ -120,17 +122,23 @@ def mlflow(environments: Path) -> Peer:
     def start(model: Path, shape: tuple[int, ...], folder: Path) -> Server:
         saved = folder / f"mlflow-{model.parent.name}"
         code = _MLFLOW.format(model=str(model))
-        subprocess.run([sys.executable, "-c", code, str(saved)], check=True, capture_output=True, env=_quiet())
+        subprocess.run(
+            [sys.executable, "-c", code, str(saved)], check=True, capture_output=True, env=_quiet()
+        )
         port = free_port()
         command = [
             *(sys.executable, "-m", "mlflow", "models", "serve", "-m", str(saved), "--env-manager", "local"),
             *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         ]
         log = folder / "mlflow.log"
-        server = Server(command, log=log, port=port, health="/ping", cwd=folder, environment=_quiet(path=True))
+        server = Server(
+            command, log=log, port=port, health="/ping", cwd=folder, environment=_quiet(path=True)
+        )
         return server.start()
 
-    return Peer("mlflow models serve", start, lambda given: (given["json"], "application/json", "/invocations"))
+    return Peer(
+        "mlflow models serve", start, lambda given: (given["json"], "application/json", "/invocations")
+    )
 
 
 def bentoml(environments: Path) -> Peer:
@@ -141,7 +149,17 @@ def bentoml(environments: Path) -> Peer:
         (folder / "bento.py").write_text(_BENTO.format(model=str(model), shape=shape))
         port = free_port()
         command = [
-            *(str(python), "-m", "bentoml", "serve", "bento:Digits", "--host", "127.0.0.1", "--port", str(port)),
+            *(
+                str(python),
+                "-m",
+                "bentoml",
+                "serve",
+                "bento:Digits",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                str(port),
+            ),
         ]
         environment = _quiet() | {"BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(folder / "bentoml")}
         log = folder / "bentoml.log"
