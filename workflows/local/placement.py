@@ -18,17 +18,21 @@ from workflows.release.tree import Tree
 
 
 def choose_ports(settings: PlatformSettings, known: Mapping[str, int], choice: PortChoice) -> dict[str, int]:
-    """Service → port. A service that runs keeps its port.
+    """Service → port. A service that runs keeps its port, and one that died beside it gets its own again.
 
     Raises:
         Conflict: a port is taken by somebody else and `choice` is fixed.
     """
     chosen: dict[str, int] = {}
+    running_ports = {name: _running_port(settings.home / "pids" / f"{name}.json") for name in services.PORTS}
+    partly = any(port is not None for port in running_ports.values())
     for name in services.PORTS:
         wanted = int(getattr(settings, f"{name}_port"))
-        running = _running_port(settings.home / "pids" / f"{name}.json")
+        running = running_ports[name]
         if running is not None:
             chosen[name] = running
+        elif partly and is_free(known.get(name, wanted)):
+            chosen[name] = known.get(name, wanted)
         elif choice is PortChoice.RANDOM or wanted == 0:
             chosen[name] = _again_or_new(known.get(name, 0), set(chosen.values()))
         elif is_free(wanted):
