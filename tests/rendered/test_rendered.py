@@ -52,7 +52,9 @@ def test_a_step_has_no_source_of_its_own(pair: tuple[str, dict[str, Any]]) -> No
 
 
 @pytest.mark.parametrize("pair", CONTAINERS, ids=ids)
-def test_a_step_has_a_deadline_and_repeats_faults_but_never_refusals(pair: tuple[str, dict[str, Any]]) -> None:
+def test_a_step_has_a_deadline_and_repeats_faults_but_never_refusals(
+    pair: tuple[str, dict[str, Any]],
+) -> None:
     template = pair[1]
     assert int(template["activeDeadlineSeconds"]) > 0
     retry = template["retryStrategy"]

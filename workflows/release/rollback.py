@@ -30,8 +30,7 @@ def rollback(
     Good is what the environment ran before what it has now, unless it is in quarantine.
 
     Args:
-        shut_out: also put the digest that is left into quarantine, in the same commit. Then an environment
-            with no good release before is emptied rather than left on the bad one.
+        shut_out: also put the digest that is left into quarantine, in the same commit.
 
     Raises:
         NotFound: unknown application or environment.
@@ -113,7 +112,8 @@ def _leave(
     there = released(tree, application, environment)
     assert there is not None
     good = _previous(tree, past, there.evidence.bundle_digest if shut_out else None)
-    if good is None and not shut_out:
+    # A person who rolls back wants something that serves; a release that failed its verification must go at once.
+    if good is None and action == "rollback":
         raise Refused(f"{application} {environment} has no earlier good release to go back to")
     if shut_out:
         quarantine.add(

@@ -191,8 +191,6 @@ def test_a_repeated_promotion_that_was_overtaken_says_so(ops: GitOps) -> None:
 
 def test_a_promotion_older_than_what_the_target_has_is_stale(ops: GitOps) -> None:
     release(ops, evidence(2))
-    to_canary(ops, 2)
-    rollback(ops, "digits", "canary", reason="r", workflow="r", shut_out=True, **WHO)
     release(ops, evidence(3))
     to_canary(ops, 3, "three")
     release(ops, evidence(3, image_digest=digest("image 3b"), workflow="again"))
