@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 
 from services.common.errors import InvalidInput
+from services.data.dataset import Dataset
 from services.data.source import load_dataset
 from services.data.store import ObjectStoreSettings
 from services.data.trainable import check_trainable
@@ -18,6 +19,7 @@ from services.train.records import Request
 from services.train.settings import TrainSettings
 
 _APPLICATION = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+_KEPT = 4
 _KEY = re.compile(r"[A-Za-z0-9._:/@-]{1,200}")
 
 
@@ -27,10 +29,11 @@ class Preflight:
     def __init__(self, settings: TrainSettings) -> None:
         self._settings = settings
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="preflight")
+        self._made: dict[str, Dataset] = {}
 
     def warm_up(self) -> None:
         """Load the digits once, so that the first request does not wait for imports."""
-        self._pool.submit(load_dataset, "digits", cache=self._settings.cache_dir)
+        self._pool.submit(self._load, "digits")
 
     def close(self) -> None:
         """Let go of the threads; a check under way is not waited for."""
@@ -69,15 +72,24 @@ class Preflight:
         )
 
     def _check_data(self, model_name: str, data_source: str, hyperparameters: Mapping[str, str]) -> None:
-        dataset = load_dataset(
-            data_source,
-            store=ObjectStoreSettings(),
-            roots=self._settings.roots,
-            cache=self._settings.cache_dir,
-        )
+        dataset = self._load(data_source)
         check_trainable(dataset)
         check_kind(find_family(model_name), dataset.kind, data_source)
         resolve(parse(hyperparameters), dataset)
+
+    def _load(self, data_source: str) -> Dataset:
+        """The dataset; what is made from its name alone never changes and is kept for the next request."""
+        if data_source in self._made:
+            return self._made[data_source]
+        settings = self._settings
+        dataset = load_dataset(
+            data_source, store=ObjectStoreSettings(), roots=settings.roots, cache=settings.cache_dir
+        )
+        if not data_source.startswith(("/", "s3://")):
+            self._made[data_source] = dataset
+            while len(self._made) > _KEPT:
+                self._made.pop(next(iter(self._made)))
+        return dataset
 
 
 def check_key(key: str | None) -> str:
