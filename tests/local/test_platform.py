@@ -22,7 +22,7 @@ from tests.support.gitops import REPOSITORY, git
 from workflows.local import platform
 from workflows.local.placement import environment_ports
 from workflows.local.ports import PortChoice, is_free
-from workflows.local.processes import read_json, start_time
+from workflows.local.processes import Process, read_json, start_time, write_pid_file
 from workflows.local.remote import ensure_remote, newer_in_checkout
 from workflows.local.settings import PlatformSettings
 
@@ -246,6 +246,14 @@ def test_purge_deletes_no_folder_that_is_not_ours(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="not deleted"):
         platform.purge(PlatformSettings(home=tmp_path / "home"))
     assert (tmp_path / "home" / "letter").exists()
+
+
+def test_purge_deletes_nothing_while_something_runs(tmp_path: Path) -> None:
+    process = Process(os.getpid(), start_time(os.getpid()) or "")
+    write_pid_file(tmp_path / "pids" / "mlflow.json", process)
+    with pytest.raises(Conflict, match="mlflow still run"):
+        platform.purge(PlatformSettings(home=tmp_path))
+    assert (tmp_path / "pids").exists()
 
 
 def test_down_of_nothing_is_nothing(tmp_path: Path) -> None:

@@ -134,9 +134,15 @@ def purge(settings: PlatformSettings) -> None:
 
     Raises:
         InvalidInput: it does not look like one, so nothing is deleted.
+        Conflict: something of it still runs.
     """
     if not settings.home.exists():
         return
+    running = running_processes(settings)
+    if running:
+        raise Conflict(
+            f"{', '.join(running)} still run, so nothing is deleted", allowed="`rookery down` first"
+        )
     ours = (STATE_FILE, SETTINGS_FILE, "gitops.git", "pids")
     if not any((settings.home / name).exists() for name in ours) or (settings.home / ".git").exists():
         raise InvalidInput("this folder holds no platform, so it is not deleted", value=str(settings.home))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.common.errors import InvalidInput
 
@@ -62,18 +62,6 @@ class PlatformSettings(BaseSettings):
     )
     notify_url: str = Field(default="", description="Webhook that the exit handler posts to; empty: none.")
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Environment wins over the values of the file, which `load_settings` passes as arguments."""
-        return env_settings, init_settings
-
     @property
     def gitops(self) -> Path:
         """The bare repository that the deployer follows."""
@@ -109,14 +97,16 @@ def load_settings(home: Path | None = None) -> PlatformSettings:
         InvalidInput: a key that does not exist or a value out of its range, with the key named.
     """
     try:
-        located = PlatformSettings() if home is None else PlatformSettings.model_construct(home=home)
-        folder = (home or located.home).expanduser().absolute()
-        settings = PlatformSettings(**(_read_file(folder / SETTINGS_FILE) | {"home": folder}))
+        by_environment = PlatformSettings()
+        folder = (home or by_environment.home).expanduser().absolute()
+        values = _read_file(folder / SETTINGS_FILE)
+        beneath = {
+            name: value for name, value in values.items() if name not in by_environment.model_fields_set
+        }
+        settings = PlatformSettings(**(beneath | {"home": folder}))
     except ValidationError as error:
         raise _explain(error) from error
-    return settings.model_copy(
-        update={"home": folder, "repository": settings.repository.expanduser().absolute()}
-    )
+    return settings.model_copy(update={"repository": settings.repository.expanduser().absolute()})
 
 
 def _read_file(path: Path) -> dict[str, Any]:

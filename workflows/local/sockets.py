@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -158,7 +159,7 @@ class Sockets:
         try:
             return _dial(self._path)
         except OSError:
-            start_keeper(self._home)
+            ensure_keeper(self._home)
         for (host, port), listener in self._mine.items():
             request = {"action": "open", "host": host, "port": port, "shared": True}
             with _dial(self._path) as giving:
@@ -169,12 +170,22 @@ class Sockets:
         return _dial(self._path)
 
 
-def start_keeper(home: Path) -> None:
-    """Starts the keeper of a home and waits until it answers.
+def ensure_keeper(home: Path) -> None:
+    """Starts the keeper of a home, unless another thread or process was faster, and waits until it answers.
 
     Raises:
         Unavailable: it does not answer within ten seconds.
     """
+    (home / "pids").mkdir(parents=True, exist_ok=True)
+    with (home / "pids" / ".sockets.lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            _dial(address(home)).close()
+        except OSError:
+            _start_keeper(home)
+
+
+def _start_keeper(home: Path) -> None:
     environment = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(REPOSITORY)}
     process = spawn_detached(
         [sys.executable, "-m", "workflows.local.sockets", str(home)],

@@ -37,6 +37,15 @@ def test_the_given_home_wins_over_the_environment(tmp_path: Path, monkeypatch: p
     assert load_settings(tmp_path / "mine").home == tmp_path / "mine"
 
 
+def test_what_the_caller_says_is_never_replaced_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROOKERY_HOME", str(tmp_path / "other"))
+    monkeypatch.setenv("ROOKERY_MLFLOW_PORT", "1234")
+    settings = PlatformSettings(home=tmp_path / "mine", mlflow_port=5)
+    assert (settings.home, settings.mlflow_port) == (tmp_path / "mine", 5)
+
+
 def test_a_relative_home_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert load_settings(Path("state")).gitops == tmp_path / "state" / "gitops.git"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from services.common.errors import Conflict
 from tests.support.servers import free_port
+from workflows.local.ports import free_ports
 from workflows.local.processes import read_pid_file, stop, wait_gone
 from workflows.local.sockets import Sockets, bind
 
@@ -82,3 +84,27 @@ def test_binding_shared_joins_a_port_of_ours() -> None:
             bind(HOST, port)
         with bind(HOST, port, shared=True) as second:
             assert second.getsockname()[1] == port
+
+
+def test_many_that_need_a_keeper_at_once_start_one(home: Path) -> None:
+    ports = free_ports(8, set())
+    with ThreadPoolExecutor(8) as pool:
+        listeners = list(pool.map(lambda port: Sockets(home).get(HOST, port), ports))
+    keepers = [
+        folder.name
+        for folder in Path("/proc").glob("[0-9]*")
+        if str(home).encode() in _command(folder) and b"workflows.local.sockets" in _command(folder)
+    ]
+    for listener in listeners:
+        listener.close()
+    entry = read_pid_file(home / "pids" / "sockets.json")
+    assert entry is not None
+    assert keepers == [str(entry[0].pid)]
+    assert all(_knock(port) for port in ports)
+
+
+def _command(folder: Path) -> bytes:
+    try:
+        return (folder / "cmdline").read_bytes()
+    except OSError:
+        return b""
