@@ -198,7 +198,8 @@ def table(title: str, cases: list[Case]) -> list[dict[str, Any]]:
         (statistics.median(case.rates) for case in cases if case.name.startswith("bare")), float("nan")
     )
     print(
-        f"\n{title}\n\n| server | requests/s at 8 | spread | to bare | CPU µs a request | p50 at 1 (ms) | p99 at 1 (ms) | failed |"
+        f"\n{title}\n\n| server | requests/s at 8 | spread | to bare | CPU µs a request "
+        "| p50 at 1 (ms) | p99 at 1 (ms) | failed |"
     )
     print("|---|---:|---:|---:|---:|---:|---:|---:|")
     rows = []
