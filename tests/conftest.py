@@ -9,7 +9,6 @@ from hypothesis import settings
 
 from tests.support.servers import Server, mlflow_server
 
-
 # A busy machine makes single examples slow; the time limit of the whole test stands.
 settings.register_profile("rookery", deadline=None)
 settings.load_profile("rookery")
