@@ -49,6 +49,7 @@ def run_as_dict(run: Run) -> dict[str, Any]:
     return {
         "name": run.name,
         "phase": run.phase,
+        "engine": run.engine,
         "started": run.started,
         "finished": run.finished,
         "message": run.message,
