@@ -116,9 +116,9 @@ def _errors() -> str:
         if error is not RookeryError:
             rows.append([f"`{error.code}`", str(error.status), f"`{error.__name__}`", _first_line(error)])  # type: ignore[attr-defined]
     introduction = (
-        "The services answer an error with its status and a flat body: `error` (the code), `message`, `value` (what was "
-        "wrong, shortened) and `allowed`. The command line prints the same as one line and exits with a code that is not "
-        "0. A step of a workflow exits with 1 for `unavailable`, which is retried, and with 3 for every other one."
+        "The services answer an error with its status and a flat body: `error` (the code), `message`, `value` (what "
+        "was wrong, shortened) and `allowed`. The command line prints the same as one line and exits with a code that "
+        "is not 0. A step of a workflow exits with 1 for `unavailable`, which is retried, and with 3 for the others."
     )
     return _page("Errors", introduction, _table(["Code", "HTTP status", "Class", "Meaning"], sorted(rows)))
 

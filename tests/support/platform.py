@@ -18,9 +18,12 @@ from workflows.local.settings import PlatformSettings
 
 
 def small_checkout(folder: Path) -> Path:
-    """A small git repository with the applications of this one."""
+    """A small git repository with the applications and the serving code of this one."""
     folder.mkdir(parents=True)
-    shutil.copytree(REPOSITORY / "k8s" / "apps", folder / "k8s" / "apps")
+    for part in ("k8s/apps", "services"):
+        shutil.copytree(REPOSITORY / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "requirements").mkdir()
+    shutil.copy(REPOSITORY / "requirements" / "serve.lock", folder / "requirements")
     git(folder, "init", "-q", "-b", "main")
     git(folder, "add", ".")
     git(folder, "commit", "-q", "-m", "Start")

@@ -168,7 +168,7 @@ def conclude(chosen: PlatformSettings, name: str, *, wait: bool, watch: bool, as
     Raises:
         Refused: the workflow did not succeed; with the message of what went wrong.
     """
-    from workflows.local.runs import get_run
+    from workflows.local.runs import get_run, root_cause
 
     if not (wait or watch):
         if as_json:
@@ -182,7 +182,9 @@ def conclude(chosen: PlatformSettings, name: str, *, wait: bool, watch: bool, as
     if as_json:
         print_json(run_as_dict(run))
     if run.phase != "Succeeded":
-        raise Refused(f"{name} ended {run.phase}: {run.message or 'see `rookery logs ' + name + '`'}")
+        raise Refused(
+            f"{name} ended {run.phase}: {root_cause(chosen.home, run)} (all of it: rookery logs {name})"
+        )
     if not as_json:
         say(f"{name} {run.phase} after {duration(seconds_of(run))}")
 

@@ -173,6 +173,18 @@ def logs(home: Path, name: str, node: str | None = None, follow: bool = False) -
         time.sleep(_FOLLOW_SECONDS)
 
 
+def root_cause(home: Path, run: Run) -> str:
+    """Why a run did not succeed: its first failed step with the last line that the step wrote, else its message."""
+    failed = [n for n in run.nodes if n.type == "Pod" and n.phase in ("Failed", "Error")]
+    if not failed:
+        return run.message
+    step = min(failed, key=lambda n: n.finished or 0.0)
+    last = ""
+    for line in logs(home, run.name, step.name):
+        last = line.text or last
+    return f"{step.display_name}: {last or step.message}"
+
+
 def _named(node: Node, text: str) -> bool:
     return text in (node.name, node.display_name, node.id) or (
         node.retried and node.name.startswith(f"{text}(")

@@ -71,7 +71,7 @@ def verify_golden(
     with httpx.Client(timeout=timeout_seconds, trust_env=False) as http:
         for at, data in enumerate(bundle.golden.inputs):
             try:
-                answer, took = _ask(http, address, data)
+                answer, took = _ask(http, address, data, bundle.digest)
                 compared = _compare(answer, bundle, at, tolerance)
             except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
                 reasons.append(f"golden input {at} was not answered: {type(error).__name__}: {error}"[:300])
@@ -82,7 +82,7 @@ def verify_golden(
             novelty = max(novelty, compared.novelty)
             reasons += [f"golden input {at}: {reason}" for reason in compared.reasons]
         if not reasons:
-            seconds += _more(http, address, bundle.golden.inputs, _SAMPLES - len(seconds))
+            seconds += _more(http, address, bundle, _SAMPLES - len(seconds))
     return Verification(
         passed=not reasons,
         items=len(bundle.golden.inputs),
@@ -104,14 +104,17 @@ class _Compared:
     reasons: list[str]
 
 
-def _ask(http: httpx.Client, address: str, data: bytes) -> tuple[dict[str, Any], float]:
+def _ask(http: httpx.Client, address: str, data: bytes, digest: str) -> tuple[dict[str, Any], float]:
+    """The answer and its seconds, asked again while the server is busy or a predecessor still answers."""
     for attempt in range(_TRIES):
         begun = time.perf_counter()
         answer = http.post(address, content=data, headers={"Content-Type": "application/octet-stream"})
         took = time.perf_counter() - begun
-        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or attempt == _TRIES - 1:
+        busy = answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
+        if not busy and not (answer.is_success and answer.json().get("bundle_digest") != digest):
             break
-        time.sleep(0.5 * 2**attempt)
+        if attempt < _TRIES - 1:
+            time.sleep(0.5 * 2**attempt)
     answer.raise_for_status()
     return dict(answer.json()), took
 
@@ -151,12 +154,14 @@ def _largest(values: Any) -> float:
     return largest if math.isfinite(largest) else math.inf
 
 
-def _more(http: httpx.Client, address: str, inputs: list[bytes], wanted: int) -> list[float]:
+def _more(http: httpx.Client, address: str, bundle: Bundle, wanted: int) -> list[float]:
+    inputs = bundle.golden.inputs
     seconds: list[float] = []
     deadline = time.monotonic() + _LATENCY_SECONDS
     while len(seconds) < wanted and time.monotonic() < deadline:
         try:
-            seconds.append(_ask(http, address, inputs[len(seconds) % len(inputs)])[1])
+            data = inputs[len(seconds) % len(inputs)]
+            seconds.append(_ask(http, address, data, bundle.digest)[1])
         except httpx.HTTPError:
             break
     return seconds

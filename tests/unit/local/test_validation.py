@@ -79,7 +79,11 @@ def test_a_good_workflow_passes() -> None:
         ("depends: a.Succeeded", "depends: c", "depends on a task that is not there"),
         ("depends: a.Succeeded", "depends: a.Succeded", "Succeded is no result"),
         ("depends: a.Succeeded", "depends: b", "wait for each other: b → b"),
-        ("depends: a.Succeeded", "depends: a\n        dependencies: [a]", "only one of depends and dependencies"),
+        (
+            "depends: a.Succeeded",
+            "depends: a\n        dependencies: [a]",
+            "only one of depends and dependencies",
+        ),
         ("command: [sh], ", "", r"container\.command: missing"),
         (
             "image: rookery/x, command: [sh]",

@@ -104,7 +104,9 @@ def test_shutting_out_writes_the_quarantine_in_the_same_commit(ops: GitOps, remo
 
 
 @pytest.mark.parametrize("shut_out", [False, True])
-def test_a_rollback_with_nothing_before_is_refused_and_leaves_all_as_it_was(ops: GitOps, shut_out: bool) -> None:
+def test_a_rollback_with_nothing_before_is_refused_and_leaves_all_as_it_was(
+    ops: GitOps, shut_out: bool
+) -> None:
     commit = release(ops, evidence(1)).commit
     with pytest.raises(Refused, match="no earlier good release"):
         rollback(ops, "digits", "staging", reason="r", workflow="rb", shut_out=shut_out, **WHO)
