@@ -26,7 +26,7 @@ from services.common.errors import RookeryError
 from services.train.hyperparameters import Hyperparameters
 from workflows.render import rendered
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).resolve().parent
 _NOTE = "<!-- Written by docs/reference/generate.py; change the code it describes instead. -->"
 
 
@@ -107,13 +107,16 @@ def _default(field: Any) -> str:
         return "computed"
     if field.default is PydanticUndefined:
         return "required"
-    return f"`{field.default}`" if field.default not in ("", None) else "empty"
+    text = str(field.default.get_secret_value() if hasattr(field.default, "get_secret_value") else field.default)
+    if text in ("", "None"):
+        return "empty"
+    return f"`{text.replace(str(FOLDER.parents[1]), '<checkout>')}`"
 
 
 def _errors() -> str:
     rows = []
     for error in _subclasses(RookeryError):
-        if error is not RookeryError:
+        if error is not RookeryError and not error.__name__.startswith("_"):
             rows.append([f"`{error.code}`", str(error.status), f"`{error.__name__}`", _first_line(error)])  # type: ignore[attr-defined]
     introduction = (
         "The services answer an error with its status and a flat body: `error` (the code), `message`, `value` (what "
@@ -203,6 +206,9 @@ def _endpoints() -> str:
     parts = []
     for title, application in _applications():
         rows = []
+        for route in application.routes:
+            if getattr(route, "path", "") == "/":
+                rows.append(["`GET /`", "—", _first_line(route.endpoint)])
         for path, operations in application.openapi()["paths"].items():
             for method, operation in operations.items():
                 names = ", ".join(f"`{item['name']}`" for item in operation.get("parameters", []))
@@ -233,7 +239,7 @@ def _commands(command: Any, path: str) -> Iterator[str]:
         for name, child in sorted(command.commands.items()):
             yield from _commands(child, f"{path} {name}")
         return
-    context = click.Context(command, info_name=path)
+    context = click.Context(command, info_name=path, terminal_width=10_000)
     usage = command.get_usage(context).removeprefix("Usage: ")
     rows = [
         [

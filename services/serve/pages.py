@@ -54,6 +54,7 @@ def add_pages(web: FastAPI, app: ServeApp) -> None:
 
     @web.get("/", include_in_schema=False)
     async def index() -> HTMLResponse:
+        """A page to draw, drop or record an input and see the answer."""
         return HTMLResponse(page, headers=_HEADERS)
 
     @web.get("/docs", include_in_schema=False)

@@ -1,0 +1,37 @@
+"""The three services as applications that are not served, so that their endpoints can be listed."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from services.bundle.reader import read_bundle
+from services.evaluate.app import create_app as create_evaluate
+from services.evaluate.settings import EvaluateSettings
+from services.serve.app import create_app as create_serve
+from services.serve.app import create_web
+from services.serve.settings import ServeSettings
+from services.train.app import create_app as create_train
+from services.train.settings import TrainSettings
+from tests.support.bundles import tiny_audio_bundle
+
+
+def train_app() -> Any:
+    """The train service."""
+    folder = Path(tempfile.mkdtemp(prefix="rookery-docs-"))
+    return create_train(TrainSettings(state_dir=folder / "state", cache_dir=folder / "cache", code_revision="docs"))
+
+
+def evaluate_app() -> Any:
+    """The evaluate service."""
+    folder = Path(tempfile.mkdtemp(prefix="rookery-docs-"))
+    return create_evaluate(EvaluateSettings(state_dir=folder / "state", cache_dir=folder / "cache"))
+
+
+def serve_app() -> Any:
+    """A served model; a sound has every route."""
+    folder = Path(tempfile.mkdtemp(prefix="rookery-docs-"))
+    bundle = tiny_audio_bundle(folder)
+    settings = ServeSettings(bundle=getattr(bundle, "folder", bundle))
+    return create_web(create_serve(read_bundle(settings.bundle), settings))
