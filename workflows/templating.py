@@ -58,7 +58,9 @@ def step(name: str, function: Callable[..., Any], *, deadline_seconds: int, retr
             limit=IntOrString(root=retries),
             retry_policy="Always",
             expression=f"asInt(lastRetry.exitCode) != {REFUSED_EXIT_CODE}",
-            backoff=Backoff(duration="2", factor=IntOrString(root=2), max_duration="60"),
+            # No maxDuration: it counts from the start of the first try, so a step that works longer than it is
+            # never repeated.
+            backoff=Backoff(duration="2", factor=IntOrString(root=2), cap="60"),
         ),
         resources=ResourceRequirements(
             requests={"cpu": "50m", "memory": "128Mi"}, limits={"cpu": "1", "memory": "512Mi"}

@@ -61,6 +61,8 @@ def test_a_step_has_a_deadline_and_repeats_faults_but_never_refusals(
     assert int(retry["limit"]) >= 2
     assert retry["retryPolicy"] == "Always"
     assert retry["expression"] == "asInt(lastRetry.exitCode) != 3"
+    # Counted from the start of the first try, a longest duration would end a long step at its first fault.
+    assert retry["backoff"] == {"duration": "2", "factor": 2, "cap": "60"}
 
 
 @pytest.mark.parametrize("pair", CONTAINERS, ids=ids)
