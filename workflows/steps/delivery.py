@@ -9,7 +9,7 @@ from hera.workflows import Parameter
 
 from services.bundle.reader import Bundle
 from services.common.digest import short
-from services.common.errors import Refused, Unavailable
+from services.common.errors import IntegrityError, InvalidInput, NotFound, Refused, Unavailable
 from workflows.release.evidence import Evidence, released
 from workflows.release.rollback import revert
 from workflows.release.running import fetch_running
@@ -61,9 +61,18 @@ def verify_release(
     settings = StepSettings()
     wanted = released_by(settings, application, environment, commit)
     url = environment_url(settings, facts_of(settings, application), environment)
-    result = verify_golden(url, bundle_of(settings, wanted))
+    try:
+        bundle = bundle_of(settings, wanted)
+    except (IntegrityError, InvalidInput, NotFound) as error:
+        reason = f"the bundle in the released image cannot be used: {error}"
+        say(f"verification failed: {reason}")
+        return FAILED, reason, ""
+    result = verify_golden(url, bundle)
     p95 = f"{result.p95_ms:.2f}"
     if not result.passed:
+        # The answers of a release that came meanwhile say nothing against this one.
+        if not is_current(settings, wanted):
+            return SUPERSEDED, _replaced(wanted), p95
         reason = "; ".join(result.reasons)
         say(f"verification failed: {reason}")
         return FAILED, reason, p95
@@ -79,7 +88,7 @@ def confirm_release(
     mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
     p95_ms: Annotated[str, Parameter(name="p95-ms")],
 ) -> None:
-    """Point the registry's alias to the version and keep how it was verified."""
+    """Keep how the version was verified, and point the registry's alias to it while git still has it there."""
     settings = StepSettings()
     wanted = released_by(settings, application, environment, commit)
     bundle = bundle_of(settings, wanted)
@@ -94,6 +103,9 @@ def confirm_release(
         mlflow.set_version_tag(
             application, wanted.model_version, verification_tag(environment), json.dumps(record)
         )
+        if not is_current(settings, wanted):
+            say(f"{_replaced(wanted)}; the alias is left to that one")
+            return
         mlflow.set_alias(application, environment, wanted.model_version)
     say(f"{environment} of {application} is version {wanted.model_version}")
 
@@ -148,7 +160,6 @@ def released_by(settings: StepSettings, application: str, environment: str, comm
 
 def wait_until_running(settings: StepSettings, wanted: Evidence) -> tuple[str, str]:
     """Verdict and reason, after at most `delivery_seconds`."""
-    gitops = repository(settings)
     url = environment_url(settings, facts_of(settings, wanted.application), wanted.environment)
     place = f"{wanted.application} {wanted.environment}"
     deadline = time.monotonic() + settings.delivery_seconds
@@ -168,20 +179,30 @@ def wait_until_running(settings: StepSettings, wanted: Evidence) -> tuple[str, s
             say(f"waiting for {place}: {state}")
             seen = state
         tries += 1
-        if tries % _LOOK_AT_GIT_EVERY == 0:
-            now = released(gitops.tree(), wanted.application, wanted.environment)
-            if now is None or now.image_digest != wanted.image_digest:
-                return SUPERSEDED, f"{place} was given another release before it ran this one"
+        if tries % _LOOK_AT_GIT_EVERY == 0 and not is_current(settings, wanted):
+            return SUPERSEDED, _replaced(wanted)
         time.sleep(_POLL_SECONDS)
+    if not is_current(settings, wanted):
+        return SUPERSEDED, _replaced(wanted)
     reason = (
         f"{place} did not run image {short(wanted.image_digest)} within {settings.delivery_seconds:.0f} s"
     )
     return FAILED, f"{reason}: {seen}"
 
 
+def is_current(settings: StepSettings, wanted: Evidence) -> bool:
+    """Whether the tip still releases this image to the environment."""
+    now = released(repository(settings).tree(), wanted.application, wanted.environment)
+    return now is not None and now.image_digest == wanted.image_digest
+
+
 def bundle_of(settings: StepSettings, wanted: Evidence) -> Bundle:
     """The bundle in the released image, checked against the digests that the evidence names."""
     return images(settings).bundle(wanted.application, wanted.image_digest, wanted.bundle_digest)
+
+
+def _replaced(wanted: Evidence) -> str:
+    return f"{wanted.application} {wanted.environment} was given another release meanwhile"
 
 
 def _aftermath(settings: StepSettings, bad: Evidence) -> str:

@@ -1,0 +1,107 @@
+"""What a release that was overtaken, or whose image was damaged, comes to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.common.errors import IntegrityError
+from tests.support.release import evidence, gitops, make_remote
+from workflows.release.release import release
+from workflows.release.verify import Verification
+from workflows.steps import delivery
+
+PLACE = ("digits", "staging")
+
+
+class Registry:
+    """Stands in for MLflow and keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.tags: list[str] = []
+        self.aliases: list[str] = []
+
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def set_version_tag(self, name: str, version: str, key: str, value: str) -> None:
+        self.tags.append(version)
+
+    def set_alias(self, name: str, alias: str, version: str) -> None:
+        self.aliases.append(version)
+
+
+class Platform:
+    """A remote with releases, and steps that work on it; no server answers."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.remote = make_remote(folder)
+        self.ops = gitops(self.remote, folder / "cache")
+        self.registry = Registry()
+        monkeypatch.setenv("ROOKERY_GIT_REMOTE", str(self.remote))
+        monkeypatch.setenv("ROOKERY_CACHE", str(folder / "steps"))
+        monkeypatch.setenv("ROOKERY_IMAGES", f"oci:{folder}/images")
+        monkeypatch.setenv("ROOKERY_ENVIRONMENT_URL", "http://127.0.0.1:9")
+        monkeypatch.setenv("ROOKERY_DELIVERY_SECONDS", "0.3")
+        monkeypatch.setattr(delivery, "registry", lambda *_: self.registry)
+        monkeypatch.setattr(delivery, "bundle_of", lambda *_: _Bundle())
+        monkeypatch.setattr(delivery, "verify_golden", lambda *_: _failed())
+
+    def release(self, version: int) -> str:
+        return release(self.ops, evidence(version)).commit
+
+
+class _Bundle:
+    class golden:  # noqa: N801
+        inputs = (b"",)
+
+
+def _failed() -> Verification:
+    return Verification(False, 1, 0, 1.0, 0.0, 1.0, 1e-3, "", "", ["answered by another bundle"])
+
+
+@pytest.fixture
+def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    return Platform(tmp_path, monkeypatch)
+
+
+def test_the_answers_of_a_successor_do_not_condemn_a_release(platform: Platform) -> None:
+    commit = platform.release(1)
+    assert delivery.verify_release(*PLACE, commit, "passed", "")[0] == "failed"
+    platform.release(2)
+    verdict, reason, _ = delivery.verify_release(*PLACE, commit, "passed", "")
+    assert verdict == "superseded"
+    assert "another release" in reason
+
+
+def test_a_successor_that_came_at_the_last_moment_is_noticed(platform: Platform) -> None:
+    commit = platform.release(1)
+    assert delivery.wait_for_environment(*PLACE, commit)[0] == "failed"
+    platform.release(2)
+    assert delivery.wait_for_environment(*PLACE, commit)[0] == "superseded"
+
+
+def test_the_alias_stays_with_the_successor(platform: Platform) -> None:
+    first = platform.release(1)
+    second = platform.release(2)
+    for commit in (second, first):
+        delivery.confirm_release(*PLACE, commit, "", "3.5")
+    assert platform.registry.tags == ["2", "1"]
+    assert platform.registry.aliases == ["2"]
+
+
+def test_a_damaged_image_fails_the_verification_so_that_it_is_withdrawn(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise IntegrityError("a blob of the image store was altered")
+
+    monkeypatch.setattr(delivery, "bundle_of", broken)
+    verdict, reason, _ = delivery.verify_release(*PLACE, platform.release(1), "passed", "")
+    assert verdict == "failed"
+    assert "altered" in reason
