@@ -59,19 +59,34 @@ class Tree:
         return self.changes[path] if path in self.changes else self.committed(path)
 
     def committed(self, path: str) -> bytes | None:
-        """The file's bytes in the commit itself."""
+        """The file's bytes in the commit itself.
+
+        Raises:
+            GitError: the commit has the file and it cannot be read; that is never taken for a missing file.
+        """
+        path = check_path(path)
         try:
-            return self.git.run("cat-file", "blob", f"{self.revision}:{check_path(path)}")
+            return self.git.run("cat-file", "blob", f"{self.revision}:{path}")
         except GitError:
+            if self._kind(path) == "blob":
+                raise
             return None
 
     def names(self, folder: str) -> list[str]:
         """The names in a folder of the commit, sorted; empty when there is none."""
+        folder = check_path(folder)
         try:
-            listed = self.git.run("ls-tree", "-z", "--name-only", f"{self.revision}:{check_path(folder)}")
+            listed = self.git.run("ls-tree", "-z", "--name-only", f"{self.revision}:{folder}")
         except GitError:
+            if self._kind(folder) == "tree":
+                raise
             return []
         return sorted(name for name in listed.decode(errors="replace").split("\0") if name)
+
+    def _kind(self, path: str) -> str | None:
+        """What the commit has at a path, as its folder says; GitError when the commit cannot be read."""
+        listed = self.git.run("--literal-pathspecs", "ls-tree", "-z", self.revision, "--", path)
+        return listed.split(b" ")[1].decode() if listed else None
 
     def write(self, path: str, data: bytes) -> None:
         """Stage new content; content as it is in the commit stages nothing."""

@@ -8,6 +8,7 @@ import pytest
 
 from services.common.errors import InvalidInput
 from tests.support.release import git, gitops, make_remote
+from workflows.release.git import GitError
 from workflows.release.tree import FolderTree, Tree, check_path
 
 README = "README.md"
@@ -23,6 +24,16 @@ def test_it_reads_files_and_folders(tree: Tree) -> None:
     assert tree.read("nothing") is None
     assert tree.names("k8s/apps") == ["digits"]
     assert tree.names("nowhere") == []
+
+
+def test_a_file_that_cannot_be_read_is_not_taken_for_a_missing_one(tree: Tree) -> None:
+    for name in (README, "k8s/apps"):
+        lost = tree.git.text("rev-parse", f"{tree.revision}:{name}")
+        (tree.git.folder / "objects" / lost[:2] / lost[2:]).unlink()
+    with pytest.raises(GitError):
+        tree.read(README)
+    with pytest.raises(GitError):
+        tree.names("k8s/apps")
 
 
 def test_a_change_is_seen_and_the_commit_stays(tree: Tree) -> None:
