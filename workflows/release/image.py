@@ -23,9 +23,18 @@ from workflows.release.blobs import BlobStore, full_disk_named, sync_folder
 from workflows.release.layer import HashingWriter, Packed, read_layer, write_layer
 
 BUNDLE_DIGEST = "io.rookery.bundle-digest"
+MODEL_VERSION = "io.rookery.model-version"
 BUNDLE_FILES = tuple(sorted(MAX_FILE_BYTES))
 
-__all__ = ["BUNDLE_DIGEST", "BUNDLE_FILES", "ImageStore", "ServingBase", "bundle_files", "has_remote_base"]
+__all__ = [
+    "BUNDLE_DIGEST",
+    "BUNDLE_FILES",
+    "MODEL_VERSION",
+    "ImageStore",
+    "ServingBase",
+    "bundle_files",
+    "has_remote_base",
+]
 
 _JSON_BYTES = 4 << 20
 _REF_NAME = "org.opencontainers.image.ref.name"
@@ -288,5 +297,10 @@ def _swap(fresh: Path, folder: Path) -> None:
         folder.rename(old)
         fresh.rename(folder)
         shutil.rmtree(old, ignore_errors=True)
-    else:
+        return
+    try:
         fresh.rename(folder)
+    except OSError:
+        # Somebody else who unpacks the same image was faster.
+        if not (folder.is_dir() and _same_files(folder, fresh)):
+            raise

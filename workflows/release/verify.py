@@ -17,7 +17,7 @@ from services.common.digest import short
 from services.common.errors import RookeryError
 from services.common.mlflow_rest import MlflowClient
 from workflows.release.evidence import released, timestamp
-from workflows.release.image import BUNDLE_DIGEST
+from workflows.release.image import BUNDLE_DIGEST, MODEL_VERSION
 from workflows.release.running import RunningModel
 from workflows.release.tree import ReadTree
 
@@ -290,7 +290,7 @@ def _image(check: Callable[[str], dict[str, str]], digest: str) -> Place:
         labels = check(digest)
     except RookeryError as error:
         return Place("image", image_digest=digest, problem=str(error))
-    return Place("image", labels.get(BUNDLE_DIGEST), digest, labels.get("io.rookery.model-version"))
+    return Place("image", labels.get(BUNDLE_DIGEST), digest, labels.get(MODEL_VERSION))
 
 
 def _memory(running: Callable[[], RunningModel]) -> Place:

@@ -1,5 +1,6 @@
 """From a registered version to a container image."""
 
+import fcntl
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,7 @@ from services.bundle.reader import read_bundle
 from services.common.digest import short
 from services.common.errors import IntegrityError, InvalidInput
 from services.common.mlflow_rest import MlflowClient
+from workflows.release.image import MODEL_VERSION
 from workflows.release.images import open_base
 from workflows.steps.outcome import say, workflow_step
 from workflows.steps.places import images
@@ -41,9 +43,9 @@ def build_image(
     labels = {
         "org.opencontainers.image.title": f"rookery/{application}",
         "org.opencontainers.image.version": model_version,
-        "rookery.application": application,
-        "rookery.model_version": model_version,
-        "rookery.run_id": str(version["run_id"]),
+        "io.rookery.application": application,
+        MODEL_VERSION: model_version,
+        "io.rookery.run-id": str(version["run_id"]),
     }
     base = open_base(settings.serving_base)
     digest = images(settings).build(application, base, folder, labels, promised=promised)
@@ -54,18 +56,22 @@ def build_image(
 def download_bundle(mlflow: MlflowClient, run_id: str, promised: str, settings: StepSettings) -> Path:
     """A run's bundle in the cache, verified; what is there already and whole is not loaded again."""
     folder = settings.cache / "bundles" / short(promised)
-    if folder.exists():
-        try:
-            return read_bundle(folder, expected_digest=promised).folder
-        except (IntegrityError, InvalidInput):
-            shutil.rmtree(folder)
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    run = mlflow.run(run_id)
-    for name in BUNDLE_FILES:
-        data = mlflow.download(run, f"bundle/{name}", max_bytes=settings.max_bundle_bytes)
-        (partial / name).write_bytes(data)
-    read_bundle(partial, expected_digest=promised)
-    partial.rename(folder)
-    return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Another workflow may build the same version at this moment.
+    with folder.with_suffix(".lock").open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            try:
+                return read_bundle(folder, expected_digest=promised).folder
+            except (IntegrityError, InvalidInput):
+                shutil.rmtree(folder)
+        partial = folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        run = mlflow.run(run_id)
+        for name in BUNDLE_FILES:
+            data = mlflow.download(run, f"bundle/{name}", max_bytes=settings.max_bundle_bytes)
+            (partial / name).write_bytes(data)
+        read_bundle(partial, expected_digest=promised)
+        partial.rename(folder)
+        return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,24 @@ def test_a_layout_builds_checks_and_gives_the_bundle_back(tmp_path: Path) -> Non
     assert images.name("digits") == "rookery/digits"
     with pytest.raises(IntegrityError):
         images.build("digits", BASE, bundle, {}, promised=digest("other"))
+
+
+def test_two_who_unpack_the_same_image_at_once_both_have_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = LayoutImages(tmp_path / "images", tmp_path / "cache")
+    bundle = tiny_image_bundle(tmp_path / "bundle")
+    promised = bundle_digest(bundle)
+    built = images.build("digits", BASE, bundle, {}, promised=promised)
+    rename = Path.rename
+
+    def overtaken(self: Path, target: Path) -> Path:
+        if target.parent.name == "unpacked":
+            shutil.copytree(self, target)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", overtaken)
+    assert images.bundle("digits", built, promised).digest == promised
 
 
 def test_a_registry_is_named_by_host_and_prefix(tmp_path: Path) -> None:
