@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,29 @@ def test_a_model_goes_from_data_to_a_verified_staging(platform: Platform) -> Non
 
 
 def test_it_is_promoted_by_one_commit_for_each_environment(platform: Platform) -> None:
-    before = int(git(platform.gitops, "rev-list", "--count", "main"))
-    for source, target in (("staging", "canary"), ("canary", "production")):
-        done = promote(platform, source, target, "1")
-        assert done.returncode == 0, done.stdout + done.stderr
-    assert int(git(platform.gitops, "rev-list", "--count", "main")) == before + 2
+    before = _commits(platform)
+    done = promote(platform, "staging", "canary", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _commits(platform) == before + 1
+
+
+def test_a_promotion_that_needs_approval_commits_nothing_before_somebody_approves(platform: Platform) -> None:
+    before = _commits(platform)
+    places = (
+        "-p",
+        "source-environment=canary",
+        "-p",
+        "target-environment=production",
+        "-p",
+        "model-version=1",
+    )
+    name = platform.json("submit", "promote-model", *places, "-p", "approval=required")["name"]
+    _until(platform, name, lambda run: any(step["type"] == "Suspend" for step in run["steps"]))
+    assert _commits(platform) == before
+    assert platform.environment("production")["phase"] == "empty"
+    assert platform("approve", name).returncode == 0
+    assert _until(platform, name, lambda run: run["finished"] is not None)["phase"] == "Succeeded"
+    assert _commits(platform) == before + 1
     environments = [platform.environment(name) for name in ("staging", "canary", "production")]
     assert len({one["digest"] for one in environments}) == 1
     assert platform("verify", "production").returncode == 0
@@ -103,11 +121,10 @@ def test_the_engine_is_killed_while_a_model_trains_and_the_run_goes_on(
     platform: Platform, mlflow_of: MlflowClient
 ) -> None:
     name = platform.json("submit", "train-model", *QUICK, "-p", "seed=5")["name"]
-    deadline = time.monotonic() + 120
-    while not any(step["name"].startswith("train(") for step in _run(platform, name)["steps"]):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
-    os.kill(int(_run(platform, name)["engine"]), signal.SIGKILL)
+    training = _until(
+        platform, name, lambda run: any(step["name"].startswith("train(") for step in run["steps"])
+    )
+    os.kill(int(training["engine"]), signal.SIGKILL)
     done = platform("resume", name, "--wait")
     assert done.returncode == 0, done.stdout + done.stderr
     started = [step for step in _run(platform, name)["steps"] if step["name"].startswith("start(")]
@@ -189,6 +206,18 @@ def test_why_and_history_need_nothing_but_a_clone(platform: Platform, tmp_path: 
 
 def _run(platform: Platform, name: str) -> dict[str, Any]:
     return next(dict(run) for run in platform.json("runs") if run["name"] == name)
+
+
+def _until(platform: Platform, name: str, reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    deadline = time.monotonic() + 120
+    while not reached(run := _run(platform, name)):
+        assert time.monotonic() < deadline, run
+        time.sleep(0.2)
+    return run
+
+
+def _commits(platform: Platform) -> int:
+    return int(git(platform.gitops, "rev-list", "--count", "main"))
 
 
 def _golden(platform: Platform) -> bytes:

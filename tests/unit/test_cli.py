@@ -205,6 +205,30 @@ def test_a_new_application_is_one_commit_on_free_ports(cli: Cli, remote: Remote,
     assert "already" in again.err
 
 
+@pytest.mark.parametrize(("kind", "model"), [("image", "cnn"), ("audio", "mel-cnn")])
+def test_a_new_application_trains_the_small_family_when_none_is_named(
+    cli: Cli, remote: Remote, tmp_path: Path, kind: str, model: str
+) -> None:
+    shutil.copytree(remote.path, tmp_path / "home" / "gitops.git")
+    made = cli("app", "create", "mushrooms", "--data-source", "/data/mushrooms", "--kind", kind, "--json")
+    assert made.json()["model_name"] == model
+
+
+@pytest.mark.parametrize(("code", "expected"), [("exit 1", 1), ("exit 3", 3)])
+def test_waiting_for_a_workflow_tells_a_refusal_from_a_failure(
+    cli: Cli, tmp_path: Path, code: str, expected: int
+) -> None:
+    file = tmp_path / "workflow.yaml"
+    file.write_text(
+        "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {generateName: x-}\n"
+        "spec: {entrypoint: a, templates: [{name: a, container: {image: rookery/x, "
+        f"command: [sh, -c], args: ['echo because; {code}']}}}}]}}\n"
+    )
+    done = cli("submit", "--file", file, "--wait")
+    assert done.code == expected
+    assert "because" in done.err
+
+
 def test_a_name_that_is_a_path_is_no_application(cli: Cli, remote: Remote, tmp_path: Path) -> None:
     done = cli("app", "create", "../x", "--data-source", "digits", "--model-name", "cnn", "--kind", "image")
     assert done.code == 1
