@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from services.common.errors import InvalidInput, Refused
+from services.common.errors import InvalidInput, Refused, RookeryError
 from workflows.commands.console import duration, local_time, print_json, print_table, say
 from workflows.commands.options import Json, RunName, complete_run, complete_template, settings, user
 from workflows.commands.templates import RENDERED, parse_parameters
@@ -16,7 +16,10 @@ from workflows.local.settings import PlatformSettings
 
 PANEL = "Workflows"
 Wait = Annotated[
-    bool, typer.Option("--wait", "-w", help="Wait for the end; the exit code is 1 if it failed.")
+    bool,
+    typer.Option(
+        "--wait", "-w", help="Wait for the end; the exit code is 3 if a step refused, 1 if it failed."
+    ),
 ]
 Watch = Annotated[bool, typer.Option("--watch", help="Wait, and show the steps as they go.")]
 
@@ -118,7 +121,7 @@ def logs(
 
 
 def resume(name: RunName, wait: Wait = False, watch: Watch = False, as_json: Json = False) -> None:
-    """Go on with a workflow whose engine was killed, or which failed; steps that finished do not run again.
+    """Go on with a workflow whose engine was killed; steps that finished do not run again.
 
     Examples:
 
@@ -166,9 +169,11 @@ def conclude(chosen: PlatformSettings, name: str, *, wait: bool, watch: bool, as
     """Says the name, or waits for the end.
 
     Raises:
-        Refused: the workflow did not succeed; with the message of what went wrong.
+        Refused: a step of it said no.
+        RookeryError: it failed otherwise.
     """
-    from workflows.local.runs import get_run, root_cause
+    from workflows.local.runs import failed_step, get_run, root_cause
+    from workflows.steps.outcome import REFUSED_EXIT_CODE
 
     if not (wait or watch):
         if as_json:
@@ -182,9 +187,10 @@ def conclude(chosen: PlatformSettings, name: str, *, wait: bool, watch: bool, as
     if as_json:
         print_json(run_as_dict(run))
     if run.phase != "Succeeded":
-        raise Refused(
-            f"{name} ended {run.phase}: {root_cause(chosen.home, run)} (all of it: rookery logs {name})"
-        )
+        step = failed_step(run)
+        refused = step is not None and step.exit_code == str(REFUSED_EXIT_CODE)
+        message = f"{name} ended {run.phase}: {root_cause(chosen.home, run)} (all of it: rookery logs {name})"
+        raise Refused(message) if refused else RookeryError(message)
     if not as_json:
         say(f"{name} {run.phase} after {duration(seconds_of(run))}")
 

@@ -89,7 +89,12 @@ def create(
     data_source: Annotated[
         str, typer.Option(help="digits, synthetic-birds, a folder, or s3://bucket/prefix.")
     ],
-    model_name: Annotated[str, typer.Option(help="Family to train, such as cnn or mel-resnet18.")],
+    model_name: Annotated[
+        str,
+        typer.Option(
+            help="Family to train, such as resnet18. Default: cnn for pictures, mel-cnn for sounds."
+        ),
+    ] = "",
     kind: Annotated[
         Literal["image", "audio"] | None, typer.Option(help="Default: what the data are.")
     ] = None,
@@ -100,9 +105,9 @@ def create(
 
     Examples:
 
-        rookery app create food --data-source /data/food-11 --model-name cnn
+        rookery app create food --data-source /data/food-11
 
-        rookery app create frogs --data-source s3://sounds/frogs --model-name mel-cnn --kind audio
+        rookery app create frogs --data-source s3://sounds/frogs --model-name mel-resnet18 --kind audio
     """
     from workflows.local.applications import create_here
 

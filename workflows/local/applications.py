@@ -18,6 +18,7 @@ from workflows.release.names import ENVIRONMENTS, check_name
 from workflows.release.tree import Tree
 
 Kind = Literal["image", "audio"]
+_SMALL: dict[Kind, str] = {"image": "cnn", "audio": "mel-cnn"}
 
 
 def create_here(
@@ -27,6 +28,7 @@ def create_here(
 
     Args:
         kind: what the data are; None looks at them.
+        model_name: the family to train; empty for the small one of the kind.
 
     Raises:
         Conflict: there is an application of this name.
@@ -43,12 +45,13 @@ def create_here(
     taken = {port for port in environment_ports(settings).values() if port} | set(
         platform.known_ports(settings).values()
     )
+    kind = kind or kind_of(settings, source)
     facts = ApplicationFacts(
         name=name,
         title=title,
-        kind=kind or kind_of(settings, source),
+        kind=kind,
         data_source=source,
-        model_name=model_name,
+        model_name=model_name or _SMALL[kind],
         ports=dict(zip(ENVIRONMENTS, free_ports(len(ENVIRONMENTS), taken), strict=True)),
     )
 

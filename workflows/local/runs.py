@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from services.common.errors import NotFound
+from services.common.errors import IntegrityError, NotFound
 from workflows.local.journal import read_journal
 from workflows.local.models import nearest
-from workflows.local.nodes import COMPLETED, PENDING, Node
+from workflows.local.nodes import COMPLETED, ERROR, PENDING, Node
 from workflows.local.state import State
 from workflows.local.workflow import Workflow
 
@@ -107,8 +107,20 @@ def _names(home: Path) -> list[str]:
 
 
 def list_runs(home: Path) -> list[Run]:
-    """All runs, the newest first."""
-    return sorted((get_run(home, name) for name in _names(home)), key=lambda run: run.created, reverse=True)
+    """All runs, the newest first; one whose journal was altered has the phase Error and says so."""
+    return sorted((_listed(home, name) for name in _names(home)), key=lambda run: run.created, reverse=True)
+
+
+def _listed(home: Path, name: str) -> Run:
+    try:
+        return get_run(home, name)
+    except IntegrityError as error:
+        folder = run_folder(home, name)
+        flow = Workflow.load(folder.workflow)
+        return Run(
+            name=name, phase=ERROR, message=str(error), created=flow.created, started=flow.created, finished=None,
+            template="", parameters=flow.parameters, outputs={}, nodes=[], engine=engine_of(folder),
+        )  # fmt: skip
 
 
 def get_run(home: Path, name: str) -> Run:
@@ -173,12 +185,19 @@ def logs(home: Path, name: str, node: str | None = None, follow: bool = False) -
         time.sleep(_FOLLOW_SECONDS)
 
 
+def failed_step(run: Run) -> Node | None:
+    """The first step that failed for good; a try that was followed by another one did not."""
+    retries = [node for node in run.nodes if node.type == "Retry"]
+    outlived = {child for node in retries for child in node.children[: -1 if node.failed else None]}
+    failed = [n for n in run.nodes if n.type == "Pod" and n.failed and n.id not in outlived]
+    return min(failed, key=lambda node: node.finished or 0.0, default=None)
+
+
 def root_cause(home: Path, run: Run) -> str:
     """Why a run did not succeed: its first failed step with the last line that the step wrote, else its message."""
-    failed = [n for n in run.nodes if n.type == "Pod" and n.phase in ("Failed", "Error")]
-    if not failed:
+    step = failed_step(run)
+    if step is None:
         return run.message
-    step = min(failed, key=lambda n: n.finished or 0.0)
     last = ""
     for line in logs(home, run.name, step.name):
         last = line.text or last
