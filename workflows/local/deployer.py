@@ -39,11 +39,16 @@ class Deployer:
 
     def run(self) -> None:
         """Follows the remote until told to end."""
+        said = ""
         while not self._ending.is_set():
+            problem = ""
             try:
                 self._look()
             except (RookeryError, OSError) as error:
-                _log.error("the GitOps remote cannot be read: %s", error)
+                problem = str(error)
+            if problem and problem != said:
+                _log.error("the GitOps remote cannot be read: %s", problem)
+            said = problem
             self._ending.wait(self._settings.deploy_poll_seconds)
         for environment in self._environments.values():
             environment.end()

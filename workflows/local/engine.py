@@ -272,6 +272,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     try:
         return 0 if engine.run() == SUCCEEDED else 1
+    except RookeryError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
     finally:
         engine.close()
 

@@ -75,6 +75,10 @@ class Environment(threading.Thread):
                 self._step(release)
             except (RookeryError, OSError) as error:
                 self._failed(release, str(error))
+            except Exception as error:
+                # Nobody restarts this loop, so a fault of its own must not end it.
+                _log.exception("%s", self.name)
+                self._failed(release, f"{type(error).__name__}: {error}")
             self._wake.wait(_TICK_SECONDS)
             self._wake.clear()
 

@@ -18,11 +18,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from services.common.errors import Unavailable
 from workflows.local.forkserver import MESSAGE_BYTES
 from workflows.local.supervisor import start_time
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.05
+_MAX_RESTARTS = 10
 _RUNNER_MODULES = ("hera.workflows._runner.util", "httpx")
 
 
@@ -103,6 +105,7 @@ class Launcher:
         self._socket: socket.socket | None = None
         self._requested: set[Path] = set()
         self._running: dict[Path, int | None] = {}
+        self._restarts = 0
 
     def __contains__(self, folder: Path) -> bool:
         return folder in self._requested or folder in self._running
@@ -204,12 +207,20 @@ class Launcher:
             self._restart()
             return
         message = json.loads(data)
+        self._restarts = 0
         folder = Path(message["folder"])
         self._requested.discard(folder)
         self._follow(folder, int(message["pid"]))
 
     def _restart(self) -> None:
-        """The fork server was killed: a new one is asked again; claims keep a step from running twice."""
+        """The fork server was killed: a new one is asked again; claims keep a step from running twice.
+
+        Raises:
+            Unavailable: it ended many times in a row without having started anything.
+        """
+        self._restarts += 1
+        if self._restarts > _MAX_RESTARTS:
+            raise Unavailable("the process that starts the steps ends again and again", value=self._restarts)
         self.close()
         waiting, self._requested = self._requested, set()
         time.sleep(_POLL_SECONDS)

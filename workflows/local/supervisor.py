@@ -60,7 +60,9 @@ def write_json(path: Path, value: Any) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        os.write(descriptor, json.dumps(value).encode())
+        view = memoryview(json.dumps(value).encode())
+        while view:
+            view = view[os.write(descriptor, view) :]
         os.fdatasync(descriptor)
     finally:
         os.close(descriptor)

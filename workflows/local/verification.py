@@ -9,7 +9,7 @@ from typing import Any
 
 from services.bundle.reader import read_bundle
 from services.common.digest import short
-from services.common.errors import RookeryError
+from services.common.errors import IntegrityError, NotFound
 from services.common.mlflow_rest import MlflowClient
 from workflows.local.desired import read_tip
 from workflows.local.platform import require_up
@@ -101,5 +101,6 @@ def _golden(
         with tempfile.TemporaryDirectory(prefix="rookery-verify-") as folder:
             rootfs = store.unpack(found.image_digest, Path(folder) / "image")
             return verify_golden(url, read_bundle(rootfs / "bundle"))
-    except RookeryError:
+    except (NotFound, IntegrityError):
+        # What git or the image lacks is said by the places.
         return None
