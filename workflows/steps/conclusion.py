@@ -13,6 +13,7 @@ from workflows.steps.settings import StepSettings
 _EXPERIMENT = "workflows"
 _MAX_VALUE = 5000
 _NOTIFY_TRIES = 3
+_RECORD_SECONDS = 30.0
 
 
 @workflow_step
@@ -26,6 +27,8 @@ def conclude(
 ) -> None:
     """Record the workflow as a run of the MLflow experiment `workflows`, once, and call the webhook if one is set.
 
+    The webhook is called also when MLflow cannot be reached; then the step fails, and may call it again.
+
     Args:
         failures: Argo's JSON list of failed nodes, or empty.
         parameters: the workflow's parameters as Argo's JSON list.
@@ -33,7 +36,30 @@ def conclude(
     settings = StepSettings()
     failed = failed_nodes(failures)
     say(f"{template} {workflow_name} ended {status}" + "".join(f"; {line}" for line in failed))
-    with MlflowClient(settings.mlflow_url, patience_seconds=settings.mlflow_patience_seconds) as mlflow:
+    try:
+        record(settings, template, workflow_name, workflow_uid, status, failed, given(parameters))
+    finally:
+        # Whoever asked to be told is told above all when the platform itself is in trouble.
+        if settings.notify_url:
+            notify(settings.notify_url, template, workflow_name, status, failed, given(parameters))
+
+
+def record(
+    settings: StepSettings,
+    template: str,
+    workflow_name: str,
+    workflow_uid: str,
+    status: str,
+    failed: list[str],
+    parameters: dict[str, str],
+) -> None:
+    """Write the result to MLflow; a workflow that is there already is brought up to date.
+
+    Raises:
+        Unavailable: MLflow does not answer, and time is left to tell the webhook.
+    """
+    patience = min(settings.mlflow_patience_seconds, _RECORD_SECONDS)
+    with MlflowClient(settings.mlflow_url, patience_seconds=patience) as mlflow:
         experiment = mlflow.experiment_id(_EXPERIMENT)
         found = mlflow.search_runs([experiment], f"tags.`rookery.workflow_uid` = '{workflow_uid}'")
         if found:
@@ -47,12 +73,10 @@ def conclude(
             run_id = mlflow.create_run(experiment, workflow_name, tags)
         mlflow.log(
             run_id,
-            params={key: value[:_MAX_VALUE] for key, value in given(parameters).items() if value},
+            params={key: value[:_MAX_VALUE] for key, value in parameters.items() if value},
             tags={"rookery.failures": "; ".join(failed)[:_MAX_VALUE]},
         )
         mlflow.end_run(run_id, "FINISHED" if status == "Succeeded" else "FAILED")
-    if settings.notify_url:
-        notify(settings.notify_url, template, workflow_name, status, failed, given(parameters))
 
 
 def failed_nodes(failures: str) -> list[str]:

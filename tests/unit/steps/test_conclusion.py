@@ -2,7 +2,10 @@
 
 import json
 
-from workflows.steps.conclusion import failed_nodes, given
+import pytest
+
+from workflows.steps import conclusion
+from workflows.steps.conclusion import conclude, failed_nodes, given
 
 NODES = [{"displayName": "train", "message": "Error (exit code 3)", "phase": "Failed"}]
 
@@ -20,3 +23,15 @@ def test_a_workflow_without_failures_has_none() -> None:
 def test_parameters_become_a_mapping() -> None:
     assert given('[{"name":"a","value":"1"},{"name":"b"}]') == {"a": "1", "b": ""}
     assert given("") == {}
+
+
+def test_the_webhook_is_told_although_mlflow_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    monkeypatch.setattr(conclusion, "notify", lambda url, *_: told.append(url))
+    monkeypatch.setenv("ROOKERY_MLFLOW_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("ROOKERY_MLFLOW_PATIENCE_SECONDS", "0.1")
+    monkeypatch.setenv("ROOKERY_NOTIFY_URL", "http://127.0.0.1:9/hook")
+    with pytest.raises(SystemExit) as end:
+        conclude("train-model", "train-model-x", "u", "Failed", "[]", "[]")
+    assert end.value.code == 1
+    assert told == ["http://127.0.0.1:9/hook"]
