@@ -159,9 +159,9 @@ class Registry:
         content = self.manifest_bytes(digest)
         manifest = json.loads(content)
         for blob in (manifest["config"], *manifest["layers"]):
-            if store.blobs.has(blob["digest"]) or (not base and has_remote_base(manifest, blob)):
+            if (not base and has_remote_base(manifest, blob)) or _is_whole(store, blob["digest"]):
                 continue
-            self._download(blob["digest"], store)
+            self._download(blob["digest"], int(blob["size"]), store)
         store.blobs.write_bytes(content)
 
     def check(self, digest: str) -> dict[str, str]:
@@ -243,7 +243,7 @@ class Registry:
         if answer.headers.get("Docker-Content-Digest", digest) != digest:
             raise IntegrityError(f"{self.place.name} took the manifest under another digest", value=digest)
 
-    def _download(self, digest: str, store: ImageStore) -> None:
+    def _download(self, digest: str, size: int, store: ImageStore) -> None:
         path = f"/v2/{self.place.repository}/blobs/{digest}"
         try:
             with self._http.stream("GET", path, headers=self._headers({})) as answer:
@@ -254,6 +254,8 @@ class Registry:
                 def fill(writer: HashingWriter) -> None:
                     for chunk in answer.iter_bytes(1 << 20):
                         writer.write(chunk)
+                        if writer.size > size:
+                            raise IntegrityError("a blob is larger than its manifest says", value=digest)
 
                 found, _, _ = store.blobs.write(fill)
         except httpx.TransportError as error:
@@ -357,6 +359,15 @@ def serving_base(reference: str, *, architecture: str = "amd64") -> ServingBase:
         architecture=config.get("architecture", architecture),
         history=tuple(config.get("history", ())),
     )
+
+
+def _is_whole(store: ImageStore, digest: str) -> bool:
+    """Whether a store has a blob unaltered; a damaged copy is loaded again."""
+    try:
+        store.blobs.check(digest)
+    except (NotFound, IntegrityError):
+        return False
+    return True
 
 
 def _platform(index: dict[str, Any], architecture: str) -> str:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.common.errors import InvalidInput
+from services.common.digest import digest_bytes
+from services.common.errors import IntegrityError, InvalidInput
 from tests.support.release import digest
-from workflows.release.registry import parse_reference
+from workflows.release.base import MANIFEST
+from workflows.release.image import ImageStore
+from workflows.release.registry import Registry, parse_reference
 
 
 @pytest.mark.parametrize(
@@ -46,6 +53,46 @@ def test_references(text: str, scheme: str, name: str, version: str | None) -> N
 def test_anything_else_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         parse_reference(text)
+
+
+class Upstream:
+    """A registry with one image whose layer can be made longer than its manifest says."""
+
+    def __init__(self) -> None:
+        self.layer = b"layer"
+        self.config = b"{}"
+        described = [{"digest": digest_bytes(data), "size": len(data)} for data in (self.config, self.layer)]
+        content = {"mediaType": MANIFEST, "config": described[0], "layers": described[1:]}
+        self.manifest = json.dumps(content).encode()
+        self.image, self.blob = digest_bytes(self.manifest), described[1]["digest"]
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        name = request.url.path.rpartition("/")[2]
+        bodies = {self.image: self.manifest, digest_bytes(self.config): self.config, self.blob: self.layer}
+        return httpx.Response(200, content=bodies[name])
+
+    def pull(self, store: ImageStore) -> None:
+        with Registry("http://registry/a") as registry:
+            registry._http = httpx.Client(
+                base_url="http://registry", transport=httpx.MockTransport(self.answer)
+            )
+            registry.pull(self.image, store)
+
+
+def test_a_damaged_copy_is_loaded_again(tmp_path: Path) -> None:
+    upstream, store = Upstream(), ImageStore(tmp_path)
+    upstream.pull(store)
+    store.blobs.path(upstream.blob).write_bytes(b"other")
+    upstream.pull(store)
+    assert store.blobs.read(upstream.blob, max_bytes=9) == b"layer"
+
+
+def test_a_layer_that_does_not_end_is_cut_off(tmp_path: Path) -> None:
+    upstream, store = Upstream(), ImageStore(tmp_path)
+    upstream.layer = bytes(8 << 20)
+    with pytest.raises(IntegrityError, match="larger than its manifest"):
+        upstream.pull(store)
+    assert not store.blobs.has(upstream.blob)
 
 
 @given(st.text(max_size=60))
