@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -69,12 +70,21 @@ def service_url(given: str, default: str, port: int) -> str:
     text = given.strip().rstrip("/")
     if not text:
         return default.rstrip("/")
-    if text.startswith(("http://", "https://")):
+    allowed = "an IP or host name, host:port, or a URL that begins with http:// or https://"
+    if text.startswith(("http:", "https:")):
+        if not _is_url(text):
+            raise InvalidInput("that is no address of a service", value=given, allowed=allowed)
         return text
     host, _, given_port = text.partition(":")
-    allowed = "an IP or host name, host:port, or a URL that begins with http:// or https://"
     if not host or not all(part.isalnum() or part in "-._" for part in host):
         raise InvalidInput("that is no address of a service", value=given, allowed=allowed)
     if given_port and not (given_port.isdigit() and 0 < int(given_port) < 65536):
         raise InvalidInput("that is no port", value=given, allowed=allowed)
     return f"http://{host}:{given_port or port}"
+
+
+def _is_url(text: str) -> bool:
+    try:
+        return "://" in text and bool(httpx.URL(text).host)
+    except httpx.InvalidURL:
+        return False

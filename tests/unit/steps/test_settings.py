@@ -24,7 +24,19 @@ def test_every_form_of_an_address_is_understood(given_text: str, wanted: str) ->
 
 
 @pytest.mark.parametrize(
-    "bad", ["a b", "$(id)", "host:port", "host:0", "host:70000", "../x", "file:///etc/passwd"]
+    "bad",
+    [
+        "a b",
+        "$(id)",
+        "host:port",
+        "host:0",
+        "host:70000",
+        "../x",
+        "file:///etc/passwd",
+        "http://",
+        "http://host:port",
+        "https:/a",
+    ],
 )
 def test_what_is_no_address_is_refused_with_what_is_allowed(bad: str) -> None:
     with pytest.raises(InvalidInput, match="allowed: "):
