@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import socket
+import stat
 import sys
 import tempfile
 import time
@@ -77,6 +78,7 @@ class Keeper:
     def serve(self) -> None:
         """Answers requests until the process is ended."""
         self._path.parent.mkdir(mode=0o700, exist_ok=True)
+        _check_own(self._path.parent)
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as door:
@@ -203,7 +205,20 @@ def _start_keeper(home: Path) -> None:
     raise Unavailable(f"the keeper of the sockets did not start; see {home / 'logs' / 'sockets.log'}")
 
 
+def _check_own(folder: Path) -> None:
+    """Pass when nobody else can put a socket into the folder, which lies where everybody may write.
+
+    Raises:
+        Conflict: it is somebody else's, a link, or open to others.
+    """
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise Conflict(f"{folder} is not this user's alone, so no sockets are taken from there")
+
+
 def _dial(path: Path) -> socket.socket:
+    with contextlib.suppress(FileNotFoundError):
+        _check_own(path.parent)
     line = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
         line.settimeout(_START_SECONDS)

@@ -14,7 +14,7 @@ from services.common.errors import Conflict
 from tests.support.servers import free_port
 from workflows.local.ports import free_ports
 from workflows.local.processes import read_pid_file, stop, wait_gone
-from workflows.local.sockets import Sockets, bind
+from workflows.local.sockets import Sockets, address, bind
 
 HOST = "127.0.0.1"
 
@@ -42,6 +42,17 @@ def test_two_deployers_get_the_same_queue_of_connections(home: Path) -> None:
         with served:
             client.sendall(b"x")
             assert served.recv(1) == b"x"
+
+
+def test_a_folder_that_others_can_write_to_is_not_trusted(home: Path) -> None:
+    folder = address(home).parent
+    folder.mkdir(mode=0o700)
+    folder.chmod(0o777)
+    try:
+        with pytest.raises(Conflict, match="this user's alone"):
+            Sockets(home).get(HOST, free_port())
+    finally:
+        folder.rmdir()
 
 
 def test_connections_wait_while_nobody_accepts_and_are_refused_after_close(home: Path) -> None:
