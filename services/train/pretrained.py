@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from services.common.digest import digest_bytes
-from services.common.errors import InvalidInput, NotFound, TooLarge, Unavailable
-from services.data.store import ObjectStoreSettings
+from services.common.errors import InvalidInput, NotFound, TooLarge
+from services.data.store import Location, ObjectStoreSettings, connect, explained
 from services.train.pretrained_source import check_pretrained
 
 _MIB = 1 << 20
@@ -33,7 +33,7 @@ def load_pretrained(
         The digest of the file.
 
     Raises:
-        InvalidInput: it is no such file, lies outside the roots, or hardly any weight fits.
+        InvalidInput: it is no such file, lies outside the roots, or hardly any weight fits; or no object store is set.
         NotFound, TooLarge, Unavailable: it is not there, too large, or the object store is away.
     """
     check_pretrained(source, roots)
@@ -62,43 +62,23 @@ def load_pretrained(
 
 def _from_disk(path: Path, limit: int) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > limit:
-            raise _too_large(str(path), size, limit)
-        return path.read_bytes()
+        if not path.is_file():
+            raise NotFound("the pretrained weights cannot be read: no such file", value=str(path))
+        with path.open("rb") as file:
+            return _at_most(file.read(limit + 1), str(path), limit)
     except OSError as error:
         raise NotFound(f"the pretrained weights cannot be read: {error.strerror}", value=str(path)) from error
 
 
 def _from_store(source: str, store: ObjectStoreSettings, limit: int) -> bytes:
-    from minio import Minio
-    from minio.error import S3Error
-    from urllib3.exceptions import HTTPError
-
-    if not store.endpoint:
-        raise InvalidInput("no object store is set", value=source, allowed="ROOKERY_S3_ENDPOINT=host:port")
-    bucket, _, name = source.removeprefix("s3://").partition("/")
-    client = Minio(
-        store.endpoint,
-        access_key=store.access_key.get_secret_value() or None,
-        secret_key=store.secret_key.get_secret_value() or None,
-        region=store.region,
-        secure=store.secure,
-    )
-    try:
-        size = client.stat_object(bucket, name).size or 0
-        if size > limit:
-            raise _too_large(source, size, limit)
-        answer = client.get_object(bucket, name, length=size)
+    location = Location.parse(source)
+    with connect(store) as client, explained(location):
+        answer = client.get_object(location.bucket, location.prefix)
         try:
-            return bytes(answer.read())
+            return _at_most(answer.read(limit + 1), source, limit)
         finally:
             answer.close()
             answer.release_conn()
-    except S3Error as error:
-        raise NotFound(f"the pretrained weights cannot be read: {error.message}", value=source) from error
-    except (ValueError, HTTPError, OSError) as error:
-        raise Unavailable(f"the object store did not give the weights: {error}", value=source) from error
 
 
 def _parse(data: bytes, source: str) -> dict[str, Tensor]:
@@ -130,7 +110,7 @@ def _fit_channels(weight: Tensor, channels: int) -> Tensor:
     return weight.mean(dim=1, keepdim=True).repeat(1, channels, 1, 1) * (weight.shape[1] / channels)
 
 
-def _too_large(source: str, size: int, limit: int) -> TooLarge:
-    return TooLarge(
-        "the pretrained weights are too large", value=f"{source}: {size}", allowed=f"{limit} bytes"
-    )
+def _at_most(data: bytes, source: str, limit: int) -> bytes:
+    if len(data) > limit:
+        raise TooLarge("the pretrained weights are too large", value=source, allowed=f"{limit} bytes")
+    return data

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,5 +74,11 @@ def test_addresses_and_sizes_are_bounded(weights: Path, tmp_path: Path) -> None:
         _load(_network(), weights / "resnet18.onnx")
     with pytest.raises(TooLarge, match="too large"):
         _load(_network(), weights / "resnet18.pt", max_mib=1)
-    with pytest.raises(NotFound, match="cannot be read"):
-        _load(_network(), weights / "missing.pt")
+    os.mkfifo(tmp_path / "pipe.pt")
+    for path in (weights / "missing.pt", tmp_path / "pipe.pt"):
+        with pytest.raises(NotFound, match="cannot be read"):
+            _load(_network(), path)
+    with pytest.raises(InvalidInput, match="no object store is configured"):
+        load_pretrained(
+            _network(), "s3://weights/a.pt", roots=None, store=ObjectStoreSettings(endpoint=""), max_mib=1
+        )
