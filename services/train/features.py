@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from services.bundle.manifest import Preprocessing
 from services.common.digest import canonical_json, digest_bytes, short
-from services.common.errors import DatasetError, RookeryError
+from services.common.errors import DatasetError, InvalidInput, RookeryError, TooLarge, UnsupportedMedia
 from services.data.dataset import Dataset, Item
+from services.data.lock import locked
 from services.media.prepare import Prepared, prepare
 
 _SPLITS = ("training", "validation")
 _AHEAD = 8
+_UNFINISHED = ".making"
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,14 @@ def load_features(
 
     Raises:
         DatasetError: no item of a split could be prepared.
+        NotFound, IntegrityError: a file is not what it was when the dataset was scanned.
     """
     key = short(digest_bytes(canonical_json([dataset.digest, raw.model_dump(mode="json")])))
     folder = cache / "features" / key
-    if not folder.exists():
-        _compute(dataset, raw, folder, tell)
-        _prune(folder, limit_gib)
+    with locked(folder.with_suffix(".lock")):
+        if not folder.exists():
+            _compute(dataset, raw, folder, tell)
+            _prune(folder, limit_gib)
     os.utime(folder)
     facts = json.loads((folder / "facts.json").read_text())
     training, validation = (_open(dataset, folder, name, facts[name]) for name in _SPLITS)
@@ -84,8 +88,10 @@ def statistics(split: Split, *, most: int = 4096) -> tuple[list[float], list[flo
 
 
 def _compute(dataset: Dataset, raw: Preprocessing, folder: Path, tell: Callable[[int, int], None]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".features-", dir=folder.parent))
+    """Write into a folder of this name alone: what a killed training left there is begun anew, not kept for ever."""
+    work = folder.with_suffix(_UNFINISHED)
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
     try:
         facts: dict[str, Any] = {"skipped": {}}
         total = sum(len(dataset.split(name)) for name in _SPLITS)
@@ -94,22 +100,16 @@ def _compute(dataset: Dataset, raw: Preprocessing, folder: Path, tell: Callable[
             facts[name] = _compute_split(
                 dataset.split(name),
                 raw,
-                temporary / f"{name}.f32",
+                work / f"{name}.f32",
                 facts["skipped"],
                 lambda: tell(next(done), total),
             )
             if not facts[name]["ids"]:
                 raise DatasetError(f"no item of the {name} split can be prepared", value=dataset.source)
-        (temporary / "facts.json").write_text(json.dumps(facts))
-        temporary.chmod(0o755)
-        try:
-            temporary.rename(folder)
-        except OSError:
-            # Another training wrote the same features in the meantime.
-            if not folder.exists():
-                raise
+        (work / "facts.json").write_text(json.dumps(facts))
+        work.rename(folder)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _compute_split(
@@ -140,7 +140,7 @@ def _prepare_all(items: Sequence[Item], raw: Preprocessing) -> Iterator[tuple[It
     def one(item: Item) -> Prepared | RookeryError:
         try:
             return prepare(item.read(), raw)
-        except RookeryError as error:
+        except (InvalidInput, TooLarge, UnsupportedMedia) as error:
             return error
 
     workers = os.cpu_count() or 1
@@ -170,13 +170,27 @@ def _open(dataset: Dataset, folder: Path, name: str, facts: dict[str, Any]) -> S
 
 
 def _prune(newest: Path, limit_gib: float) -> None:
-    """Drop the features that were used longest ago until the rest fits, never the newest."""
-    folders = [path for path in newest.parent.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    sizes = {path: sum(file.stat().st_size for file in path.iterdir()) for path in folders}
+    """Drop the features that were used or begun longest ago until the rest fits, never the newest."""
+    folders = [path for path in newest.parent.iterdir() if path.is_dir()]
+    used = {path: _last_use(path) for path in folders}
+    sizes = {path: sum(size for _, size in _files(path)) for path in folders}
     total = sum(sizes.values())
-    for path in sorted(folders, key=lambda path: path.stat().st_mtime):
+    for path in sorted(folders, key=lambda path: used[path]):
         if total <= limit_gib * 2**30:
             return
         if path != newest:
             shutil.rmtree(path, ignore_errors=True)
             total -= sizes[path]
+
+
+def _last_use(folder: Path) -> float:
+    with contextlib.suppress(OSError):
+        return max([folder.stat().st_mtime, *(changed for changed, _ in _files(folder))])
+    return 0.0
+
+
+def _files(folder: Path) -> list[tuple[float, int]]:
+    """Time of change and size of each file; nothing of a folder that another training renames just now."""
+    with contextlib.suppress(OSError):
+        return [(facts.st_mtime, facts.st_size) for facts in (file.stat() for file in folder.iterdir())]
+    return []

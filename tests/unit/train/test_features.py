@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from services.bundle.manifest import ImagePreprocessing
-from services.common.errors import DatasetError
+from services.common.errors import DatasetError, IntegrityError
 from services.data.dataset import Dataset, Item, make_dataset
 from services.data.source import load_dataset
 from services.media.prepare import prepare
@@ -63,10 +65,48 @@ def test_a_split_without_any_usable_item_is_refused_and_leaves_nothing(tmp_path:
     broken = [Item(i.id, i.labels, i.group, i.split, "png", i.sha256, b"") for i in dataset.items]
     with pytest.raises(DatasetError, match="no item of the training split"):
         _load(make_dataset("x", "image", "single-label", broken), tmp_path)
-    assert list((tmp_path / "features").iterdir()) == []
+    assert _kept(tmp_path) == []
+
+
+def test_what_a_killed_training_left_is_begun_anew_and_counts_against_the_limit(tmp_path: Path) -> None:
+    dataset = _digits(tmp_path)
+    _load(dataset, tmp_path)
+    [folder] = _kept(tmp_path)
+    cut, other = folder.with_suffix(".making"), folder.with_name("other.making")
+    for left in (cut, other):
+        left.mkdir()
+        (left / "training.f32").write_bytes(bytes(1000))
+    os.utime(other / "training.f32", (1, 1))
+    os.utime(other, (1, 1))
+    shutil.rmtree(folder)
+    features, _ = _load(dataset, tmp_path, limit=1e-9)
+    assert _kept(tmp_path) == [folder]
+    assert len(features.training.items) == len(dataset.split("training"))
+
+
+def test_a_file_that_has_changed_since_the_scan_ends_the_training_and_is_not_remembered(
+    tmp_path: Path,
+) -> None:
+    dataset = _digits(tmp_path)
+    items = list(dataset.items)
+    place = next(index for index, item in enumerate(items) if item.split == "training")
+    changed = tmp_path / "changed.png"
+    changed.write_bytes(b"other bytes")
+    one = items[place]
+    items[place] = Item(one.id, one.labels, one.group, one.split, "png", one.sha256, changed)
+    moved = make_dataset("digits", "image", "single-label", items)
+    with pytest.raises(IntegrityError, match="changed since it was scanned"):
+        _load(moved, tmp_path)
+    assert isinstance(one.content, bytes)
+    changed.write_bytes(one.content)
+    assert _load(moved, tmp_path)[0].skipped == {}
 
 
 def test_the_cache_stays_within_its_limit(tmp_path: Path) -> None:
     for count in (60, 90, 120):
         _load(load_dataset(f"digits?items={count}", cache=tmp_path), tmp_path, limit=1e-9)
-    assert len(list((tmp_path / "features").iterdir())) == 1
+    assert len(_kept(tmp_path)) == 1
+
+
+def _kept(cache: Path) -> list[Path]:
+    return [path for path in (cache / "features").iterdir() if path.is_dir()]
