@@ -34,7 +34,6 @@ def create_app(settings: TrainSettings) -> FastAPI:
         jobs.start()
         preflight.warm_up()
         yield
-        preflight.close()
         jobs.stop()
 
     app = FastAPI(title="Rookery train service", lifespan=lifespan, docs_url="/docs", redoc_url=None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 
 from services.common.errors import InvalidInput
 from services.data.dataset import Dataset
@@ -20,24 +21,26 @@ from services.train.settings import TrainSettings
 
 _APPLICATION = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _KEPT = 4
+_CHECKS = 2
 _KEY = re.compile(r"[A-Za-z0-9._:/@-]{1,200}")
 
 
 class Preflight:
-    """Checks requests. A large dataset takes longer than a request may wait; the job then finishes the check."""
+    """Checks requests. A large dataset takes longer than a request may wait; the job then finishes the check.
+
+    At most two datasets are looked through at a time, in threads that the end of the service does not wait for;
+    the data of a request that comes meanwhile is left to its job.
+    """
 
     def __init__(self, settings: TrainSettings) -> None:
         self._settings = settings
-        self._pool = ThreadPoolExecutor(2, thread_name_prefix="preflight")
+        self._free = threading.BoundedSemaphore(_CHECKS)
+        self._keeping = threading.Lock()
         self._made: dict[str, Dataset] = {}
 
     def warm_up(self) -> None:
         """Load the digits once, so that the first request does not wait for imports."""
-        self._pool.submit(self._load, "digits")
-
-    def close(self) -> None:
-        """Let go of the threads; a check under way is not waited for."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._begin(lambda: self._load("digits"))
 
     def request(
         self, application: str, model_name: str, data_source: str, hyperparameters: Mapping[str, str]
@@ -62,14 +65,34 @@ class Preflight:
             if not family.pretrained:
                 raise InvalidInput(f"{family.name} has no pretrained weights", value=hyper.pretrained)
             check_pretrained(hyper.pretrained, self._settings.roots)
-        check = self._pool.submit(self._check_data, model_name, data_source, hyperparameters)
-        wait([check], self._settings.check_seconds)
-        if check.done():
+        check = self._begin(lambda: self._check_data(model_name, data_source, hyperparameters))
+        if check is not None and wait([check], self._settings.check_seconds).done:
             check.result()
         given = {name: value.strip() for name, value in hyperparameters.items() if value.strip()}
         return Request(
             application=application, model_name=model_name, data_source=data_source, hyperparameters=given
         )
+
+    def _begin(self, check: Callable[[], object]) -> Future[None] | None:
+        """Run it in a thread of its own; nothing when as many are running as may."""
+        if not self._free.acquire(blocking=False):
+            return None
+        ended: Future[None] = Future()
+
+        def run() -> None:
+            failure: BaseException | None = None
+            try:
+                check()
+            except BaseException as error:
+                failure = error
+            self._free.release()
+            if failure is None:
+                ended.set_result(None)
+            else:
+                ended.set_exception(failure)
+
+        threading.Thread(target=run, name="preflight", daemon=True).start()
+        return ended
 
     def _check_data(self, model_name: str, data_source: str, hyperparameters: Mapping[str, str]) -> None:
         dataset = self._load(data_source)
@@ -79,16 +102,17 @@ class Preflight:
 
     def _load(self, data_source: str) -> Dataset:
         """The dataset; what is made from its name alone never changes and is kept for the next request."""
-        if data_source in self._made:
-            return self._made[data_source]
+        if (known := self._made.get(data_source)) is not None:
+            return known
         settings = self._settings
         dataset = load_dataset(
             data_source, store=ObjectStoreSettings(), roots=settings.roots, cache=settings.cache_dir
         )
         if not data_source.startswith(("/", "s3://")):
-            self._made[data_source] = dataset
-            while len(self._made) > _KEPT:
-                self._made.pop(next(iter(self._made)))
+            with self._keeping:
+                self._made[data_source] = dataset
+                while len(self._made) > _KEPT:
+                    self._made.pop(next(iter(self._made)))
         return dataset
 
 
