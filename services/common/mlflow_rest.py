@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import httpx
@@ -19,6 +19,7 @@ _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _TERMINAL = frozenset({"FINISHED", "FAILED", "KILLED"})
 _RETRIED = frozenset({429, 500, 502, 503, 504})
+_ERROR_BYTES = 1 << 16
 
 
 class MlflowError(RookeryError):
@@ -42,7 +43,7 @@ class MlflowClient:
         self._patience = patience_seconds
         self._http = httpx.Client(base_url=self.url, timeout=timeout_seconds)
 
-    def __enter__(self) -> MlflowClient:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -132,15 +133,12 @@ class MlflowClient:
 
         Raises:
             NotFound: the run has no such artifact.
-            MlflowError: it is larger than `max_bytes`.
+            MlflowError: it is larger than `max_bytes`; no more of it than that is read.
         """
-        answer = self._send("GET", f"{_ARTIFACTS}/{_artifact_path(run, path)}", missing_ok=True)
+        place = f"{_ARTIFACTS}/{_artifact_path(run, path)}"
+        answer = self._send("GET", place, missing_ok=True, max_bytes=max_bytes)
         if answer is None:
             raise NotFound("the run has no such artifact", value=path)
-        if len(answer.content) > max_bytes:
-            raise MlflowError(
-                "the artifact is too large", value=len(answer.content), allowed=f"{max_bytes} bytes"
-            )
         return answer.content
 
     # Registry
@@ -206,26 +204,35 @@ class MlflowClient:
         """Whether the server answers at all, asked once."""
         try:
             return self._http.get("/health").status_code == httpx.codes.OK
-        except httpx.TransportError:
+        except httpx.RequestError:
             return False
 
     def _get(self, path: str, query: Mapping[str, str], *, missing_ok: bool = False) -> dict[str, Any] | None:
         answer = self._send("GET", _API + path, params=dict(query), missing_ok=missing_ok)
-        return None if answer is None else dict(answer.json())
+        return None if answer is None else _object(answer)
 
     def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         answer = self._send("POST", _API + path, json=dict(body))
         assert answer is not None
-        return dict(answer.json())
+        return _object(answer)
 
     def _send(
-        self, method: str, path: str, *, missing_ok: bool = False, **request: Any
+        self,
+        method: str,
+        path: str,
+        *,
+        missing_ok: bool = False,
+        max_bytes: int | None = None,
+        **request: Any,
     ) -> httpx.Response | None:
         last: object = None
         for pause in _pauses(self._patience):
             try:
-                answer = self._http.request(method, path, **request)
-            except httpx.TransportError as error:
+                if max_bytes is None:
+                    answer = self._http.request(method, path, **request)
+                else:
+                    answer = self._bounded(method, path, max_bytes)
+            except httpx.RequestError as error:
                 last = error
             else:
                 if answer.is_success:
@@ -237,6 +244,19 @@ class MlflowClient:
                 last = f"{answer.status_code}: {_message(answer)}"
             time.sleep(pause)
         raise Unavailable(f"MLflow at {self.url} did not answer for {self._patience:.0f} s: {last}")
+
+    def _bounded(self, method: str, path: str, max_bytes: int) -> httpx.Response:
+        content = bytearray()
+        with self._http.stream(method, path) as answer:
+            for block in answer.iter_bytes():
+                content += block
+                if len(content) > max_bytes and answer.is_success:
+                    raise MlflowError(
+                        "the artifact is too large", value=path, allowed=f"at most {max_bytes} bytes"
+                    )
+                if len(content) > _ERROR_BYTES and not answer.is_success:
+                    break
+        return httpx.Response(answer.status_code, content=bytes(content))
 
 
 def is_terminal(status: str) -> bool:
@@ -282,6 +302,14 @@ def _is_missing(answer: httpx.Response) -> bool:
         return True
     # An alias that does not exist is answered with 400 and this text.
     return answer.status_code == httpx.codes.BAD_REQUEST and "not found" in answer.text.lower()
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    """The JSON object of an answer; what a proxy says in MLflow's place counts as no answer."""
+    try:
+        return dict(answer.json())
+    except (ValueError, TypeError) as error:
+        raise Unavailable("MLflow's answer is no JSON object", value=answer.text[:200]) from error
 
 
 def _message(answer: httpx.Response) -> str:

@@ -6,6 +6,7 @@ making was interrupted is found again, taken up if the caller can ask for it wit
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import threading
@@ -48,6 +49,7 @@ class Jobs:
         self._key_freed = threading.Condition(self._lock)
         self._jobs: dict[str, records.Job] = {}
         self._experiments: dict[str, str] = {}
+        self._tidy: set[str] = set()
         self._supervisor = Supervisor(settings)
         self._mlflow = Tracking(
             str(settings.mlflow_url), patience_seconds=0, timeout_seconds=settings.mlflow_timeout_seconds
@@ -65,8 +67,6 @@ class Jobs:
             job = records.read_job(folder)
             if job is not None:
                 self._jobs[job.job_id] = job
-        # The first call to a server costs more than a request may wait.
-        threading.Thread(target=self._mlflow.healthy, daemon=True).start()
         for target in (self._supervise, self._inform):
             thread = threading.Thread(target=target, name=target.__name__, daemon=True)
             thread.start()
@@ -193,8 +193,10 @@ class Jobs:
     def _give_run(self, job: records.Job) -> None:
         """Take up the run that was made for this key before, or make it."""
         job.claimed = True
-        experiment_id = self._experiment(job.request.application)
-        found = self._mlflow.find_by_tag(experiment_id, tracking.TAG_KEY, job.key) if job.key else []
+        experiment_id, is_new = self._experiment(job.request.application)
+        found = []
+        if job.key and not is_new:
+            found = self._mlflow.find_by_tag(experiment_id, tracking.TAG_KEY, job.key)
         if found:
             self._adopt(job, experiment_id, found)
             return
@@ -223,10 +225,13 @@ class Jobs:
             job.claimed = False
         self._tell.set()
 
-    def _experiment(self, application: str) -> str:
-        if application not in self._experiments:
-            self._experiments[application] = self._mlflow.experiment_id(application)
-        return self._experiments[application]
+    def _experiment(self, application: str) -> tuple[str, bool]:
+        """Its id, and whether it was made just now, so that no run can be in it."""
+        if application in self._experiments:
+            return self._experiments[application], False
+        made = self._mlflow.new_experiment(application)
+        self._experiments[application] = made or self._mlflow.experiment_id(application)
+        return self._experiments[application], made is not None
 
     def _tags(self, job: records.Job) -> dict[str, str]:
         tags = {
@@ -252,8 +257,8 @@ class Jobs:
                 for job in list(self._jobs.values()):
                     try:
                         self._advance(job)
-                    except OSError:
-                        _LOG.exception("the record of job %s could not be written", job.job_id)
+                    except Exception:
+                        _LOG.exception("job %s could not be looked after", job.job_id)
 
     def _advance(self, job: records.Job) -> None:
         folder = self._path(job)
@@ -276,6 +281,7 @@ class Jobs:
 
     def _inform(self) -> None:
         """Tell MLflow what it does not know yet, for as long as that takes."""
+        self._warm_up()
         while not self._stopping.is_set():
             with self._lock:
                 open_ends = [job for job in self._jobs.values() if job.stage == "ended" and not job.told]
@@ -288,11 +294,18 @@ class Jobs:
                 except Unavailable as error:
                     _LOG.warning("MLflow is told later: %s", error)
                     break
-                except (RookeryError, OSError):
-                    _LOG.exception("job %s", job.job_id)
+                except Exception:
+                    _LOG.exception("MLflow could not be told of job %s", job.job_id)
             self._prune()
             self._tell.wait(_TELL_SECONDS)
             self._tell.clear()
+
+    def _warm_up(self) -> None:
+        """The first call to a server costs more than a request may wait; it may as well bring something."""
+        try:
+            self._experiments.update(self._mlflow.experiments())
+        except RookeryError as error:
+            _LOG.warning("the experiments are asked for one by one: %s", error)
 
     def _tell_end(self, job: records.Job) -> None:
         reason = job.reason
@@ -308,7 +321,7 @@ class Jobs:
 
     def _settle_creation(self, job: records.Job) -> None:
         """A run that was perhaps made, by a request that got no answer."""
-        experiment_id = self._experiment(job.request.application)
+        experiment_id, _ = self._experiment(job.request.application)
         found = self._mlflow.find_by_tag(experiment_id, tracking.TAG_JOB, job.job_id)
         with self._lock:
             if job.claimed or job.stage != "creating":
@@ -329,8 +342,9 @@ class Jobs:
         with self._lock:
             done = [job for job in self._jobs.values() if job.stage == "ended" and job.told]
             for job in done:
-                (self._path(job) / "checkpoint.pt").unlink(missing_ok=True)
-                shutil.rmtree(self._path(job) / "bundle", ignore_errors=True)
+                if job.job_id not in self._tidy:
+                    _remove_all_but(self._path(job), records.LASTING)
+                    self._tidy.add(job.job_id)
             for job in sorted(done, key=lambda job: job.created)[: max(0, len(done) - _KEPT)]:
                 self._forget(job)
 
@@ -347,6 +361,7 @@ class Jobs:
 
     def _forget(self, job: records.Job) -> None:
         self._jobs.pop(job.job_id, None)
+        self._tidy.discard(job.job_id)
         shutil.rmtree(self._path(job), ignore_errors=True)
 
     def _path(self, job: records.Job) -> Path:
@@ -370,6 +385,15 @@ class _Turn:
             with self._freed:
                 del self._keys[self._key]
                 self._freed.notify_all()
+
+
+def _remove_all_but(folder: Path, names: frozenset[str]) -> None:
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name not in names:
+                path.unlink(missing_ok=True)
 
 
 def _digest(request: records.Request) -> str:

@@ -13,6 +13,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 LOCK = "lock"
+LASTING = frozenset({"job.json", "progress.json", "result.json", "log.txt", LOCK})
 ALREADY_RUNNING = 75
 Stage = Literal["creating", "queued", "running", "ended"]
 Record = TypeVar("Record", bound=BaseModel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.common.mlflow_rest import MlflowClient
+from services.common.mlflow_rest import MlflowClient, MlflowError
 from services.data.dataset import Dataset
 
 TAG_APPLICATION = "rookery.application"
@@ -23,6 +23,19 @@ _TAG_CHARACTERS = 5000
 
 class Tracking(MlflowClient):
     """The calls of the train service and its jobs."""
+
+    def experiments(self) -> dict[str, str]:
+        """Ids of experiments by name, of the thousand that changed last."""
+        body = {"max_results": 1000, "view_type": "ACTIVE_ONLY"}
+        found = self._post("/experiments/search", body).get("experiments", [])
+        return {str(one["name"]): str(one["experiment_id"]) for one in found}
+
+    def new_experiment(self, name: str) -> str | None:
+        """The id of an experiment that this call has made; nothing when MLflow makes none of that name."""
+        try:
+            return str(self._post("/experiments/create", {"name": name})["experiment_id"])
+        except MlflowError:
+            return None
 
     def find_by_tag(self, experiment_id: str, tag: str, value: str) -> list[dict[str, Any]]:
         """Runs with that tag, oldest first. `value` must be free of quotes."""

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import HttpUrl
@@ -165,3 +166,59 @@ def test_the_queue_is_bounded(tmp_path: Path, mlflow: Server, make: Maker) -> No
         jobs.submit(_request())
     with pytest.raises(Unavailable, match="queue of trainings is full"):
         jobs.submit(_request())
+
+
+def test_a_new_application_costs_two_calls_and_one_that_is_there_is_not_asked_for(
+    tmp_path: Path, mlflow: Server, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    send = Tracking._send
+
+    def counted(self: Tracking, method: str, path: str, **more: Any) -> Any:
+        asked.append(path.rpartition("mlflow/")[2])
+        return send(self, method, path, **more)
+
+    request = _request()
+    monkeypatch.setattr(Tracking, "_send", counted)
+    first = make(_settings(tmp_path / "a", mlflow.url)).submit(request, "key-4")
+    assert asked == ["experiments/create", "runs/create"]
+    again = make(_settings(tmp_path / "b", mlflow.url))
+    again.start()
+    _wait(lambda: request.application in again._experiments)
+    asked.clear()
+    assert again.submit(request, "key-4").run_id == first.run_id
+    assert asked == ["runs/search"]
+
+
+def test_what_an_ended_training_leaves_behind_is_its_record_and_its_log(
+    tmp_path: Path, mlflow: Server, make: Maker
+) -> None:
+    jobs = make(_settings(tmp_path, mlflow.url))
+    jobs.start()
+    job = jobs.submit(_request())
+    folder = tmp_path / "jobs" / job.job_id
+    (folder / ".bundle-cut").mkdir()
+    for name in ("checkpoint.pt", "checkpoint.partial", ".bundle-cut/model.onnx", "log.txt"):
+        (folder / name).write_bytes(b"x")
+    jobs.cancel(job.run_id)
+    _wait(lambda: not (folder / ".bundle-cut").exists())
+    _wait(lambda: sorted(path.name for path in folder.iterdir()) == ["job.json", "log.txt"])
+
+
+def test_one_job_that_cannot_be_looked_after_does_not_stop_the_others(
+    tmp_path: Path, mlflow: Server, make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = make(_settings(tmp_path, mlflow.url))
+    broken = jobs.submit(_request())
+    advance = Jobs._advance
+
+    def fail(self: Jobs, job: records.Job) -> None:
+        if job.run_id == broken.run_id:
+            raise ValueError("something nobody thought of")
+        advance(self, job)
+
+    monkeypatch.setattr(Jobs, "_advance", fail)
+    jobs.start()
+    other = jobs.submit(_request())
+    assert jobs.cancel(other.run_id).status == "KILLED"
+    assert jobs.alive
