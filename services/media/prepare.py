@@ -59,7 +59,7 @@ def _prepare_audio(data: bytes, p: AudioPreprocessing, limits: MediaLimits) -> P
     length, hop = round(p.window_seconds * p.sample_rate), round(p.hop_seconds * p.sample_rate)
     count = round(sound.duration * p.sample_rate)
     shape = (count_windows(count, length, max(1, hop)), 1, p.n_mels, transform.frames(length))
-    _check_work(count, shape, limits)
+    check_work(count, shape, limits)
     samples = resample(sound.samples, sound.sample_rate, p.sample_rate)
     starts, windows = split_windows(samples, p.sample_rate, p.window_seconds, p.hop_seconds)
     tensor = np.empty((len(starts), *shape[1:]), np.float32)
@@ -68,7 +68,16 @@ def _prepare_audio(data: bytes, p: AudioPreprocessing, limits: MediaLimits) -> P
     return Prepared(tensor, starts, sound.duration, audio_features(samples, p.sample_rate))
 
 
-def _check_work(samples: int, shape: tuple[int, ...], limits: MediaLimits) -> None:
+def check_work(samples: int, shape: tuple[int, ...], limits: MediaLimits) -> None:
+    """Refuse a sound before memory is taken for it.
+
+    Args:
+        samples: at the model's rate.
+        shape: of the float32 tensor of its spectrograms, windows first.
+
+    Raises:
+        TooLarge: more samples, windows or bytes than the limits.
+    """
     if samples > limits.max_frames:
         raise TooLarge(
             "the sound has too many samples at the model's rate",

@@ -13,6 +13,8 @@ from starlette.staticfiles import StaticFiles
 from services.bundle.manifest import AudioPreprocessing
 from services.common.errors import NotFound
 from services.media.audio import decode_audio, decode_samples, resample
+from services.media.mel import log_mel
+from services.media.prepare import check_work
 from services.media.sniff import sniff
 from services.media.spectrogram import spectrogram_png
 from services.serve.models import UPLOAD
@@ -116,6 +118,8 @@ def _add_spectrogram(web: FastAPI, app: ServeApp) -> None:
             sound = decode_samples(data, preprocessing.sample_rate, limits)
         else:
             sound = decode_audio(data, limits)
+        count = round(sound.duration * preprocessing.sample_rate)
+        check_work(count, (1, 1, preprocessing.n_mels, log_mel(preprocessing).frames(count)), limits)
         samples = resample(sound.samples, sound.sample_rate, preprocessing.sample_rate)
         return spectrogram_png(samples, preprocessing)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -25,6 +26,7 @@ Headers = list[tuple[bytes, bytes]]
 
 _log = logging.getLogger(__name__)
 _JSON: Headers = [(b"content-type", b"application/json")]
+_TOP = re.compile("[0-9]{1,6}")
 _BROKEN = RookeryError("the prediction failed; the log of the server says why")
 
 
@@ -136,7 +138,7 @@ def top_of(query: bytes) -> int | None:
     values = parse_qs(query.decode("latin-1")).get("top")
     if values is None:
         return None
-    if not values[-1].isdecimal() or not 1 <= int(values[-1][:9]) <= 100_000:
+    if not _TOP.fullmatch(values[-1]) or not 1 <= int(values[-1]) <= 100_000:
         raise InvalidInput("`top` is not a number of labels", value=values[-1], allowed="1 to 100000")
     return int(values[-1])
 
