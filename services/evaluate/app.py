@@ -98,9 +98,11 @@ class Service:
         failure = self.jobs.failure(run_id)
         if failure is None or time.time() - failure["at"] > _STALE_SECONDS:
             return
-        told = self._told.setdefault((run_id, failure["at"]), time.monotonic())
-        if time.monotonic() - told <= self.settings.failure_seconds:
+        now = time.monotonic()
+        told = self._told.setdefault((run_id, failure["at"]), now)
+        if now - told <= self.settings.failure_seconds:
             raise _Failed(failure)
+        self._told = {key: since for key, since in self._told.items() if now - since < _STALE_SECONDS}
 
     def _check_finished(self, run_id: str) -> None:
         run = self.mlflow.run(run_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from services.common.errors import Unavailable
 from services.evaluate.files import FAILURE, PHASE, RunFiles
 from services.evaluate.settings import EvaluateSettings
 
+_LOG = logging.getLogger("rookery.evaluate")
 _STOP_SECONDS = 5.0
 _REPOSITORY = Path(__file__).parents[2]
 
@@ -107,10 +109,13 @@ class Jobs:
                 self._working[run_id] = None
             try:
                 code = self._run(run_id)
-            except OSError as error:
-                # The disk is full or not writable: said from memory, and the thread goes on.
+            except Exception as error:
+                # Such as a disk that is full: said from memory, and the thread goes on.
+                _LOG.exception("run %s", run_id)
                 code = 1
-                self._broken[run_id] = _failure(f"the evaluation could not be started: {error}")
+                self._broken[run_id] = _failure(
+                    f"the evaluation could not be carried out: {type(error).__name__}: {error}"
+                )
             with self._condition:
                 self.finished["failed" if code else "answered"] += 1
                 del self._working[run_id]

@@ -112,7 +112,7 @@ def parse_policy(data: bytes, *, name: str = "policy.yaml") -> Policy:
     """Check the text of a policy; `name` is what errors call it."""
     try:
         content = yaml.load(data, _StrictLoader)  # noqa: S506 a SafeLoader that also refuses doubled keys
-    except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, RecursionError, TypeError, ValueError) as error:
         raise InvalidInput(f"{name} is not YAML: {error}") from error
     if not isinstance(content, dict):
         raise InvalidInput(f"{name} must be a mapping", value=content, allowed=", ".join(Policy.model_fields))

@@ -29,6 +29,8 @@ REPOSITORY = Path(__file__).parents[3]
         ("a: !!python/object/apply:os.system ['id']", ["not YAML", "python/object"]),
         ("resamples: 1000000000", ["resamples", "less than or equal to 100000"]),
         ("a: &a [*a]", ["not YAML", "recursive"]),
+        ("? [a, b]\n: c", ["not YAML"]),
+        ("max_ece: 2020-13-99", ["not YAML", "month"]),
     ],
 )
 def test_what_is_refused_and_how_it_is_said(text, said):
