@@ -119,7 +119,10 @@ def fit(
         scaler.load_state_dict(state.scaler)
     while not _finished(state, hyper):
         loss = _epoch(network, optimizer, scaler, material, hyper, machine, state.epoch)
-        row = {"train_loss": loss, **validate(network, material, machine)}
+        row = {"train_loss": loss}
+        _check_finite(row, state.epoch + 1, hyper)
+        row |= validate(network, material, machine)
+        _check_finite(row, state.epoch + 1, hyper)
         state.epoch += 1
         score = [row["map" if material.multi_label else "macro_f1"], -row["validation_loss"]]
         if state.best_score is None or score > state.best_score:
@@ -198,14 +201,17 @@ def _epoch(
         scaler.step(optimizer)
         scaler.update()
         total, seen = total + loss.detach() * len(part), seen + len(part)
-    mean = float(total) / seen
-    if not math.isfinite(mean):
+    return float(total) / seen
+
+
+def _check_finite(row: dict[str, float], epoch: int, hyper: Hyperparameters) -> None:
+    wrong = [name for name, value in row.items() if not math.isfinite(value)]
+    if wrong:
         raise InvalidInput(
-            f"the training diverged in epoch {epoch + 1}: its loss is no number",
+            f"the training diverged in epoch {epoch}: its {wrong[0]} is no number",
             value=f"lr={hyper.lr}",
             allowed="a lower lr",
         )
-    return mean
 
 
 def _loss(logits: Tensor, y: Tensor, weights: Tensor | None, multi_label: bool, smoothing: float) -> Tensor:

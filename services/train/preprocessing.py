@@ -33,11 +33,18 @@ def resolve(hyper: Hyperparameters, dataset: Dataset) -> Hyperparameters:
             value=(hyper.fmin, fmax),
             allowed=f"0 to {rate / 2:g} Hz",
         )
+    hop = hyper.hop_seconds or hyper.window_seconds
+    if hop > hyper.window_seconds:
+        raise InvalidInput(
+            "hop_seconds would leave gaps between the windows",
+            value=hop,
+            allowed=f"at most window_seconds, {hyper.window_seconds:g}",
+        )
     return hyper.model_copy(
         update={
             "sample_rate": rate,
             "fmax": fmax,
-            "hop_seconds": hyper.hop_seconds or hyper.window_seconds,
+            "hop_seconds": hop,
             "mixup": _SOUND_MIXUP if hyper.mixup is None else hyper.mixup,
         }
     )

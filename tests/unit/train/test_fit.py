@@ -86,6 +86,19 @@ def test_a_loss_that_is_no_number_is_said(tmp_path: Path) -> None:
         _fit(tmp_path, material, Hyperparameters(epochs=2))
 
 
+def test_a_validation_loss_that_is_no_number_is_said_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits = np.full((len(_material().validation), 3), np.inf, np.float32)
+    monkeypatch.setattr("services.train.fit.infer", lambda *_: logits)
+    monkeypatch.setattr("services.train.scoring.score", lambda *_, **__: {"macro_f1": 1.0})
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(InvalidInput, match=r"diverged in epoch 1: its validation_loss"),
+    ):
+        _fit(tmp_path, _material(), Hyperparameters(epochs=2))
+
+
 def test_one_window_is_not_enough(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="two windows"):
         _fit(tmp_path, _material(windows=1), Hyperparameters())

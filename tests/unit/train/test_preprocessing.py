@@ -35,6 +35,13 @@ def test_auto_follows_the_recordings() -> None:
     assert (made.mean, made.std, made.hop_seconds) == (-40.0, 20.0, 3)
 
 
+def test_a_hop_that_leaves_gaps_is_refused() -> None:
+    sounds = _dataset("audio", sample_rate=32_000)
+    assert resolve(Hyperparameters(window_seconds=3, hop_seconds=3), sounds).hop_seconds == 3
+    with pytest.raises(InvalidInput, match="gaps between the windows"):
+        resolve(Hyperparameters(window_seconds=3, hop_seconds=4), sounds)
+
+
 def test_bands_above_half_the_sample_rate_are_refused() -> None:
     with pytest.raises(InvalidInput, match="do not fit the sample rate"):
         resolve(Hyperparameters(fmax=15_000), _dataset("audio", sample_rate=16_000))
