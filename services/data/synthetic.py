@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from services.common.digest import canonical_json, digest_bytes, short
+from services.common.errors import InvalidInput
 from services.data.birdsong import NAMES, Scene, sing, species
 from services.data.dataset import Dataset, Item, Task, make_dataset
 from services.data.encoding import FORMATS, encode_sound
@@ -21,6 +22,7 @@ from services.data.options import Options
 from services.data.splits import assign_splits
 
 _GENERATOR = 1
+_MOST_SECONDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,11 @@ class BirdOptions:
             format=options.text("format", cls.format, FORMATS),
         )
         options.finish()
+        seconds = parsed.recordings * parsed.seconds
+        if seconds > _MOST_SECONDS:
+            raise InvalidInput(
+                "the recordings are too long together", value=f"{seconds:g} s", allowed=f"{_MOST_SECONDS} s"
+            )
         return parsed
 
 

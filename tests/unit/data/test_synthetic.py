@@ -84,7 +84,17 @@ def test_several_processes_at_once_make_one_dataset(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["species=1", "species=25", "recordings=0", "seconds=1e9", "overlap=2", "format=mp3", "bird=1"]
+    "query",
+    [
+        "species=1",
+        "species=25",
+        "recordings=0",
+        "seconds=1e9",
+        "recordings=20000&seconds=6",
+        "overlap=2",
+        "format=mp3",
+        "bird=1",
+    ],
 )
 def test_options_out_of_bounds(query: str) -> None:
     with pytest.raises(InvalidInput):
