@@ -42,6 +42,10 @@ class RookeryError(Exception):
         value = None if self.value is None else _shorten(self.value)
         return {"error": self.code, "message": self.message, "value": value, "allowed": self.allowed}
 
+    def answer(self) -> tuple[int, dict[str, Any]]:
+        """HTTP status and body."""
+        return self.status, self.as_dict()
+
 
 class InvalidInput(RookeryError):
     """A parameter, setting or file that does not mean what it should."""

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from services.common.errors import Conflict, InvalidInput, NotFound, RookeryError, Unavailable
+from services.common.answers import add_error_answers
+from services.common.errors import Conflict, NotFound, RookeryError, Unavailable
 from services.common.mlflow_rest import MlflowClient, tags_of
 from services.evaluate.files import ANSWER, METRICS, REPORT, RunFiles, is_run_id
 from services.evaluate.jobs import Jobs
@@ -124,8 +124,12 @@ class _Failed(RookeryError):
 
     def __init__(self, failure: Mapping[str, Any]) -> None:
         super().__init__(str(failure["message"]))
-        self.body = {key: value for key, value in failure.items() if key not in ("status", "at")}
-        self.status_code = int(failure["status"])
+        self._failure = failure
+
+    def answer(self) -> tuple[int, dict[str, Any]]:
+        """As the error would have been answered where it occurred."""
+        body = {key: value for key, value in self._failure.items() if key not in ("status", "at")}
+        return int(self._failure["status"]), body
 
 
 def create_app(settings: EvaluateSettings, environment: Mapping[str, str] | None = None) -> FastAPI:
@@ -138,8 +142,7 @@ def create_app(settings: EvaluateSettings, environment: Mapping[str, str] | None
         app.state.service.close()
 
     app = FastAPI(title="Rookery evaluate", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_exception_handler(RookeryError, _on_error)
-    app.add_exception_handler(RequestValidationError, _on_invalid)
+    add_error_answers(app)
     _add_verdicts(app)
     _add_operation(app)
     return app
@@ -191,22 +194,3 @@ def _add_operation(app: FastAPI) -> None:
     async def metrics(request: Request) -> Response:
         service: Service = request.app.state.service
         return Response(exposition(service.jobs), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-async def _on_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RookeryError)
-    if isinstance(error, _Failed):
-        body, status = error.body, error.status_code
-    else:
-        body, status = error.as_dict(), error.status
-    headers = {"Retry-After": str(Unavailable.retry_after_seconds)} if status == Unavailable.status else None
-    return JSONResponse(body, status, headers)
-
-
-async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"][1:])
-    return await _on_error(
-        request, InvalidInput(f"parameter `{name}`: {first['msg']}", value=first.get("input"))
-    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import json
 import math
-import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from services.common.errors import Unavailable
+from services.common.files import replacing
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ANSWER, GATE, METRICS, REPORT = "answer.json", "gate.json", "metrics.json", "report.html"
@@ -52,12 +52,8 @@ class RunFiles:
         """Put a file in place, on the disk before it has its name."""
         data = content if isinstance(content, bytes) else encode(content)
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f".{name}.{os.getpid()}"
-        with part.open("wb") as file:
+        with replacing(self.folder / name) as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.rename(self.folder / name)
 
     def remove(self, name: str) -> None:
         """Remove a file; it is no error when there is none."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
-from services.common.errors import InvalidInput, RookeryError, Unavailable
+from services.common.answers import add_error_answers
 from services.serve.identity import identify
 from services.serve.models import UPLOAD, ErrorBody, PredictionBody, VersionBody
 from services.serve.pages import add_pages
@@ -82,8 +81,7 @@ def create_web(app: ServeApp) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    web.add_exception_handler(RookeryError, _on_error)
-    web.add_exception_handler(RequestValidationError, _on_invalid)
+    add_error_answers(web)
     _add_probes(web, app)
     _add_facts(web, app)
     add_pages(web, app)
@@ -130,18 +128,3 @@ def _add_facts(web: FastAPI, app: ServeApp) -> None:
     @web.get("/labels", tags=["recognition"], summary="Everything that can be recognised")
     async def labels() -> dict[str, Any]:
         return {"task": manifest.task, "labels": manifest.labels, "threshold": manifest.threshold}
-
-
-async def _on_error(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RookeryError)
-    headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Unavailable) else None
-    return JSONResponse(error.as_dict(), error.status, headers)
-
-
-async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"][1:])
-    return await _on_error(
-        request, InvalidInput(f"parameter `{name}`: {first['msg']}", value=first.get("input"))
-    )

@@ -8,10 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import FastAPI, Header, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
-from services.common.errors import InvalidInput, RookeryError, Unavailable
+from services.common.answers import add_error_answers
+from services.common.errors import InvalidInput, Unavailable
 from services.data.source import SOURCES
 from services.train import records
 from services.train.families import FAMILIES
@@ -37,7 +38,7 @@ def create_app(settings: TrainSettings) -> FastAPI:
         jobs.stop()
 
     app = FastAPI(title="Rookery train service", lifespan=lifespan, docs_url="/docs", redoc_url=None)
-    app.add_exception_handler(RookeryError, _answer_error)
+    add_error_answers(app)
     _add_training(app, jobs, preflight)
     _add_lists(app)
     _add_operations(app, jobs)
@@ -136,12 +137,6 @@ def _described(job: records.Job, progress: records.Progress, jobs: Jobs) -> dict
         "waiting_before": jobs.position(job) if job.stage == "queued" else 0,
         "cancelled": job.cancelled,
     }
-
-
-def _answer_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RookeryError)
-    headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Unavailable) else None
-    return JSONResponse(error.as_dict(), error.status, headers)
 
 
 def _documented() -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import zipfile
 from dataclasses import asdict, dataclass, field
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from services.common.files import replacing
 
 
 @dataclass
@@ -34,12 +35,8 @@ def save(path: Path, state: State) -> None:
         OSError: the disk is full or not writable; the former checkpoint is still there.
     """
     fields = {name: getattr(state, name) for name in asdict(State(""))}
-    temporary = path.with_suffix(".partial")
-    with temporary.open("wb") as file:
+    with replacing(path) as file:
         torch.save(fields, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def load(path: Path, fingerprint: str, device: torch.device) -> State | None:

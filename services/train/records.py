@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from services.common.files import replacing
 
 LOCK = "lock"
 LASTING = frozenset({"job.json", "progress.json", "result.json", "log.txt", LOCK})
@@ -78,12 +79,8 @@ def write(path: Path, record: BaseModel) -> None:
     Raises:
         OSError: the disk is full or not writable; the former record is still there.
     """
-    temporary = path.with_suffix(".partial")
-    with temporary.open("w") as file:
-        file.write(record.model_dump_json(indent=1))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with replacing(path) as file:
+        file.write(record.model_dump_json(indent=1).encode())
 
 
 def read_job(folder: Path) -> Job | None:

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import asyncio
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from services.common.answers import add_error_answers
+from services.common.errors import Conflict, RookeryError, Unavailable
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code", "retry"),
+    [
+        ("/conflict", 409, "conflict", None),
+        ("/unavailable", 503, "unavailable", "2"),
+        ("/number?n=x", 422, "invalid-input", None),
+        ("/number", 422, "invalid-input", None),
+    ],
+)
+def test_every_error_has_the_same_body(path: str, status: int, code: str, retry: str | None) -> None:
+    app = FastAPI()
+    add_error_answers(app)
+    errors: dict[str, RookeryError] = {
+        "conflict": Conflict("no", value=1),
+        "unavailable": Unavailable("away"),
+    }
+
+    @app.get("/number")
+    def number(n: int) -> int:
+        return n
+
+    @app.get("/{name}")
+    def fail(name: str) -> None:
+        raise errors[name]
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            return await client.get(path)
+
+    answer = asyncio.run(ask())
+    assert (answer.status_code, answer.headers.get("retry-after")) == (status, retry)
+    assert set(answer.json()) == {"error", "message", "value", "allowed"}
+    assert answer.json()["error"] == code
