@@ -65,5 +65,10 @@ def promote_model() -> WorkflowTemplate:
                     "on-failure": "withdraw",
                 },
             )
-        add_conclusion(NAME)
+        settle = {
+            **whole("application", "mlflow-ip"),
+            "environment": "{{workflow.parameters.target-environment}}",
+            "on-failure": "withdraw",
+        }
+        add_conclusion(NAME, settle)
     return template

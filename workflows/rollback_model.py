@@ -61,5 +61,10 @@ def rollback_model() -> WorkflowTemplate:
                     "on-failure": "keep",
                 },
             )
-        add_conclusion(NAME)
+        settle = {
+            **whole("application", "mlflow-ip"),
+            "environment": "{{workflow.parameters.environment}}",
+            "on-failure": "keep",
+        }
+        add_conclusion(NAME, settle)
     return template

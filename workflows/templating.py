@@ -14,6 +14,7 @@ from hera.workflows.models import (
     Backoff,
     Capabilities,
     ConfigMapEnvSource,
+    ContinueOn,
     EmptyDirVolumeSource,
     EnvFromSource,
     IntOrString,
@@ -26,12 +27,13 @@ from hera.workflows.models import (
     VolumeMount,
 )
 
-from workflows.steps import conclusion
+from workflows.steps import conclusion, delivery
 from workflows.steps.outcome import REFUSED_EXIT_CODE
 
 IMAGE = "rookery/workflow:0.1.0"
 CONFIG_MAP = "rookery"
 SERVICE_ACCOUNT = "rookery-workflow"
+WORKFLOW_IDENTITY = {"workflow-name": "{{workflow.name}}", "workflow-uid": "{{workflow.uid}}"}
 _SCRATCH = "/tmp"  # noqa: S108 the pod's own volume
 
 
@@ -98,10 +100,26 @@ def workflow_template(
     )
 
 
-def add_conclusion(template_name: str) -> None:
-    """Add the exit handler to the WorkflowTemplate that is open."""
+def add_conclusion(template_name: str, settle: dict[str, str] | None = None) -> None:
+    """Add the exit handler to the WorkflowTemplate that is open.
+
+    Args:
+        settle: for a workflow that commits a release: its application, environment, on-failure and mlflow-ip. When
+            the workflow does not succeed, a release that it left unverified is verified or withdrawn.
+    """
     record = step("record-result", conclusion.conclude, deadline_seconds=120, retries=2)
+    settling = (
+        step("settle-release", delivery.settle_release, deadline_seconds=1800, retries=5) if settle else None
+    )
     with Steps(name="conclude"):
+        if settle and settling:
+            Step(
+                name="settle",
+                template=settling,
+                when="{{workflow.status}} != Succeeded",
+                continue_on=ContinueOn(failed=True, error=True),
+                arguments={**settle, **WORKFLOW_IDENTITY},
+            )
         Step(
             name="record-result",
             template=record,
@@ -134,6 +152,3 @@ def output(step_name: str, parameter: str) -> str:
 def reference(workflow_template_name: str, template: str = "main") -> TemplateRef:
     """A template of another WorkflowTemplate."""
     return TemplateRef(name=workflow_template_name, template=template)
-
-
-WORKFLOW_IDENTITY = {"workflow-name": "{{workflow.name}}", "workflow-uid": "{{workflow.uid}}"}

@@ -103,5 +103,6 @@ def train_model() -> WorkflowTemplate:
                     "on-failure": "withdraw",
                 },
             )
-        add_conclusion(NAME)
+        settle = {**whole("application", "mlflow-ip"), "environment": "staging", "on-failure": "withdraw"}
+        add_conclusion(NAME, settle)
     return template

@@ -134,6 +134,32 @@ def test_the_engine_is_killed_while_a_model_trains_and_the_run_goes_on(
     assert platform.environment("staging")["version"] == "2"
 
 
+def test_a_promotion_that_is_cancelled_after_its_commit_is_verified_all_the_same(platform: Platform) -> None:
+    before = _commits(platform)
+    deployer = platform.pids()["deployer"]
+    os.kill(deployer, signal.SIGSTOP)
+    try:
+        places = (
+            "-p",
+            "source-environment=staging",
+            "-p",
+            "target-environment=canary",
+            "-p",
+            "model-version=2",
+        )
+        name = platform.json("submit", "promote-model", *places)["name"]
+        _until(platform, name, lambda run: any(step["name"].startswith("wait(") for step in run["steps"]))
+        assert _commits(platform) == before + 1
+        assert platform("cancel", name).returncode == 0
+    finally:
+        os.kill(deployer, signal.SIGCONT)
+    ended = _until(platform, name, lambda run: run["finished"] is not None)
+    assert ended["phase"] == "Failed"
+    assert next(step for step in ended["steps"] if step["name"].startswith("settle("))["phase"] == "Succeeded"
+    assert platform.environment("canary")["version"] == "2"
+    assert platform("verify", "canary").returncode == 0
+
+
 def test_no_request_fails_while_canary_and_production_are_replaced(platform: Platform) -> None:
     url = platform.environment("production")["url"]
     body = _golden(platform)

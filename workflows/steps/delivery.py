@@ -1,27 +1,15 @@
-"""From a commit to a verified environment: wait, verify, then confirm or withdraw."""
+"""From a commit to a verified environment: wait, verify, then confirm or withdraw; and the care for loose ends."""
 
-import json
-import time
-from datetime import UTC, datetime
 from typing import Annotated
 
 from hera.workflows import Parameter
 
-from services.bundle.reader import Bundle
-from services.common.digest import short
-from services.common.errors import IntegrityError, InvalidInput, NotFound, Refused, Unavailable
-from workflows.release.evidence import Evidence, released
-from workflows.release.rollback import revert
-from workflows.release.running import fetch_running
-from workflows.release.verify import verify_golden
+from workflows.release.component import release_folder
+from workflows.release.history import steps as past_of
+from workflows.steps.care import PASSED, Delivery
 from workflows.steps.outcome import say, workflow_step
-from workflows.steps.places import environment_url, facts_of, images, repository, workflow_token
-from workflows.steps.releasing import registry, verification_tag
+from workflows.steps.places import repository, workflow_token
 from workflows.steps.settings import StepSettings
-
-PASSED, FAILED, SUPERSEDED = "passed", "failed", "superseded"
-_POLL_SECONDS = 0.2
-_LOOK_AT_GIT_EVERY = 25
 
 
 @workflow_step
@@ -34,9 +22,7 @@ def wait_for_environment(
         verdict and reason: passed; failed when it does not in the time that the settings allow; superseded when
         another release took its place meanwhile.
     """
-    settings = StepSettings()
-    wanted = released_by(settings, application, environment, commit)
-    return wait_until_running(settings, wanted)
+    return Delivery(StepSettings(), application, environment, commit).wait()
 
 
 @workflow_step
@@ -58,26 +44,7 @@ def verify_release(
     """
     if running != PASSED:
         return running, running_reason, ""
-    settings = StepSettings()
-    wanted = released_by(settings, application, environment, commit)
-    url = environment_url(settings, facts_of(settings, application), environment)
-    try:
-        bundle = bundle_of(settings, wanted)
-    except (IntegrityError, InvalidInput, NotFound) as error:
-        reason = f"the bundle in the released image cannot be used: {error}"
-        say(f"verification failed: {reason}")
-        return FAILED, reason, ""
-    result = verify_golden(url, bundle)
-    p95 = f"{result.p95_ms:.2f}"
-    if not result.passed:
-        # The answers of a release that came meanwhile say nothing against this one.
-        if not is_current(settings, wanted):
-            return SUPERSEDED, _replaced(wanted), p95
-        reason = "; ".join(result.reasons)
-        say(f"verification failed: {reason}")
-        return FAILED, reason, p95
-    say(f"{result.items} golden inputs answered as expected, p95 {p95} ms")
-    return PASSED, "", p95
+    return Delivery(StepSettings(), application, environment, commit).verify()
 
 
 @workflow_step
@@ -89,25 +56,7 @@ def confirm_release(
     p95_ms: Annotated[str, Parameter(name="p95-ms")],
 ) -> None:
     """Keep how the version was verified, and point the registry's alias to it while git still has it there."""
-    settings = StepSettings()
-    wanted = released_by(settings, application, environment, commit)
-    bundle = bundle_of(settings, wanted)
-    record = {
-        "passed": True,
-        "items": len(bundle.golden.inputs),
-        "p95_ms": float(p95_ms),
-        "commit": commit,
-        "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
-    with registry(settings, mlflow_ip) as mlflow:
-        mlflow.set_version_tag(
-            application, wanted.model_version, verification_tag(environment), json.dumps(record)
-        )
-        if not is_current(settings, wanted):
-            say(f"{_replaced(wanted)}; the alias is left to that one")
-            return
-        mlflow.set_alias(application, environment, wanted.model_version)
-    say(f"{environment} of {application} is version {wanted.model_version}")
+    Delivery(StepSettings(), application, environment, commit).confirm(mlflow_ip, p95_ms)
 
 
 @workflow_step
@@ -126,91 +75,46 @@ def withdraw_release(
     Raises:
         Refused: always; the release did not hold.
     """
-    settings = StepSettings()
-    bad = released_by(settings, application, environment, commit)
-    what = f"version {bad.model_version} of {application} in {environment}"
-    if verdict == SUPERSEDED:
-        raise Refused(f"{what} was superseded: {reason}")
-    if on_failure == "keep":
-        raise Refused(f"{what} failed its verification and stays, as was asked: {reason}")
-    result = revert(
-        repository(settings),
-        application,
-        environment,
-        image_digest=bad.image_digest,
-        reason=reason,
-        requested_by="verification",
-        workflow=workflow_token(workflow_name, workflow_uid),
-    )
-    say(f"commit {result.commit[:12]} reverts {what}; image {short(bad.image_digest)} is in quarantine")
-    raise Refused(f"{what} failed its verification and was withdrawn ({reason}); {_aftermath(settings, bad)}")
+    delivery = Delivery(StepSettings(), application, environment, commit)
+    token = workflow_token(workflow_name, workflow_uid)
+    delivery.withdraw(verdict, reason, keep=on_failure == "keep", workflow=token)
 
 
-def released_by(settings: StepSettings, application: str, environment: str, commit: str) -> Evidence:
-    """The evidence that a commit carries.
+@workflow_step
+def settle_release(
+    application: str,
+    environment: str,
+    on_failure: Annotated[str, Parameter(name="on-failure")],
+    mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
+    workflow_name: Annotated[str, Parameter(name="workflow-name")],
+    workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
+) -> None:
+    """After a workflow that did not succeed: leave no release of its in git that nobody verified.
+
+    A workflow that was cancelled, ran out of time or lost a step after its commit is finished here: the release is
+    verified and confirmed, or withdrawn.
 
     Raises:
-        Refused: the commit releases nothing to this environment.
+        Refused: the release did not hold and was withdrawn.
     """
-    found = released(repository(settings).tree(commit), application, environment)
-    if found is None:
-        raise Refused(f"commit {commit[:12]} releases nothing to {application} {environment}")
-    return found.evidence
-
-
-def wait_until_running(settings: StepSettings, wanted: Evidence) -> tuple[str, str]:
-    """Verdict and reason, after at most `delivery_seconds`."""
-    url = environment_url(settings, facts_of(settings, wanted.application), wanted.environment)
-    place = f"{wanted.application} {wanted.environment}"
-    deadline = time.monotonic() + settings.delivery_seconds
-    seen = ""
-    tries = 0
-    while time.monotonic() < deadline:
-        try:
-            running = fetch_running(url)
-        except Unavailable as error:
-            state = error.message
-        else:
-            if (running.image_digest, running.bundle_digest) == (wanted.image_digest, wanted.bundle_digest):
-                say(f"{place} has version {wanted.model_version} in memory")
-                return PASSED, ""
-            state = f"it runs image {short(running.image_digest)}"
-        if state != seen:
-            say(f"waiting for {place}: {state}")
-            seen = state
-        tries += 1
-        if tries % _LOOK_AT_GIT_EVERY == 0 and not is_current(settings, wanted):
-            return SUPERSEDED, _replaced(wanted)
-        time.sleep(_POLL_SECONDS)
-    if not is_current(settings, wanted):
-        return SUPERSEDED, _replaced(wanted)
-    reason = (
-        f"{place} did not run image {short(wanted.image_digest)} within {settings.delivery_seconds:.0f} s"
-    )
-    return FAILED, f"{reason}: {seen}"
-
-
-def is_current(settings: StepSettings, wanted: Evidence) -> bool:
-    """Whether the tip still releases this image to the environment."""
-    now = released(repository(settings).tree(), wanted.application, wanted.environment)
-    return now is not None and now.image_digest == wanted.image_digest
-
-
-def bundle_of(settings: StepSettings, wanted: Evidence) -> Bundle:
-    """The bundle in the released image, checked against the digests that the evidence names."""
-    return images(settings).bundle(wanted.application, wanted.image_digest, wanted.bundle_digest)
-
-
-def _replaced(wanted: Evidence) -> str:
-    return f"{wanted.application} {wanted.environment} was given another release meanwhile"
-
-
-def _aftermath(settings: StepSettings, bad: Evidence) -> str:
-    now = released(repository(settings).tree(), bad.application, bad.environment)
-    if now is None:
-        return "nothing ran there before"
-    verdict, reason = wait_until_running(settings, now.evidence)
-    version = now.evidence.model_version
-    return (
-        f"version {version} serves again" if verdict == PASSED else f"version {version} is not back: {reason}"
-    )
+    settings = StepSettings()
+    token = workflow_token(workflow_name, workflow_uid)
+    tree = repository(settings).tree()
+    folder = release_folder(application, environment)
+    past = past_of(tree.git, tree.revision, folder, application, environment)
+    if not past or past[0].trailers.get("Workflow") != token or past[0].action == "revert":
+        say(f"nothing of {workflow_name} is left to settle in {application} {environment}")
+        return
+    delivery = Delivery(settings, application, environment, past[0].commit)
+    if delivery.is_confirmed(mlflow_ip):
+        say(f"{delivery.what} was verified already")
+        return
+    say(f"{delivery.what} was committed but never verified: verifying it now")
+    verdict, reason = delivery.wait()
+    p95 = ""
+    if verdict == PASSED:
+        verdict, reason, p95 = delivery.verify()
+    if verdict == PASSED:
+        delivery.confirm(mlflow_ip, p95)
+    else:
+        delivery.withdraw(verdict, reason, keep=on_failure == "keep", workflow=token)

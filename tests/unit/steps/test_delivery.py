@@ -11,7 +11,7 @@ from services.common.errors import IntegrityError
 from tests.support.release import evidence, gitops, make_remote
 from workflows.release.release import release
 from workflows.release.verify import Verification
-from workflows.steps import delivery
+from workflows.steps import care, delivery
 
 PLACE = ("digits", "staging")
 
@@ -48,9 +48,9 @@ class Platform:
         monkeypatch.setenv("ROOKERY_IMAGES", f"oci:{folder}/images")
         monkeypatch.setenv("ROOKERY_ENVIRONMENT_URL", "http://127.0.0.1:9")
         monkeypatch.setenv("ROOKERY_DELIVERY_SECONDS", "0.3")
-        monkeypatch.setattr(delivery, "registry", lambda *_: self.registry)
-        monkeypatch.setattr(delivery, "bundle_of", lambda *_: _Bundle())
-        monkeypatch.setattr(delivery, "verify_golden", lambda *_: _failed())
+        monkeypatch.setattr(care, "registry", lambda *_: self.registry)
+        monkeypatch.setattr(care.Delivery, "bundle", lambda _: _Bundle())
+        monkeypatch.setattr(care, "verify_golden", lambda *_: _failed())
 
     def release(self, version: int) -> str:
         return release(self.ops, evidence(version)).commit
@@ -101,7 +101,7 @@ def test_a_damaged_image_fails_the_verification_so_that_it_is_withdrawn(
     def broken(*_: Any) -> None:
         raise IntegrityError("a blob of the image store was altered")
 
-    monkeypatch.setattr(delivery, "bundle_of", broken)
+    monkeypatch.setattr(care.Delivery, "bundle", broken)
     verdict, reason, _ = delivery.verify_release(*PLACE, platform.release(1), "passed", "")
     assert verdict == "failed"
     assert "altered" in reason

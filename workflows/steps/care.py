@@ -1,0 +1,199 @@
+"""One release in one environment: wait until it runs, verify it, confirm it, or take it back."""
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+
+from services.bundle.reader import Bundle
+from services.common.digest import short
+from services.common.errors import IntegrityError, InvalidInput, NotFound, Refused, Unavailable
+from workflows.release.evidence import Evidence, released
+from workflows.release.rollback import revert
+from workflows.release.running import fetch_running
+from workflows.release.verify import verify_golden
+from workflows.steps.outcome import say
+from workflows.steps.places import environment_url, facts_of, images, repository
+from workflows.steps.releasing import registry, verification_tag
+from workflows.steps.settings import StepSettings
+
+PASSED, FAILED, SUPERSEDED = "passed", "failed", "superseded"
+_POLL_SECONDS = 0.2
+_LOOK_AT_GIT_EVERY = 25
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The care that is owed to a commit that released something.
+
+    Attributes:
+        commit: it may be any commit in which the environment has the release.
+    """
+
+    settings: StepSettings
+    application: str
+    environment: str
+    commit: str
+
+    @cached_property
+    def wanted(self) -> Evidence:
+        """The evidence that the commit carries.
+
+        Raises:
+            Refused: the commit releases nothing to this environment.
+        """
+        found = released(repository(self.settings).tree(self.commit), self.application, self.environment)
+        if found is None:
+            raise Refused(f"commit {self.commit[:12]} releases nothing to {self.place}")
+        return found.evidence
+
+    @cached_property
+    def url(self) -> str:
+        """Address of the environment's server."""
+        return environment_url(self.settings, facts_of(self.settings, self.application), self.environment)
+
+    @property
+    def place(self) -> str:
+        """Application and environment, for people."""
+        return f"{self.application} {self.environment}"
+
+    @property
+    def what(self) -> str:
+        """The release, for people."""
+        return f"version {self.wanted.model_version} of {self.application} in {self.environment}"
+
+    def is_current(self) -> bool:
+        """Whether the tip still releases this image to the environment."""
+        now = self._released_now()
+        return now is not None and now.image_digest == self.wanted.image_digest
+
+    def bundle(self) -> Bundle:
+        """The bundle in the released image, checked against the digests that the evidence names."""
+        wanted = self.wanted
+        return images(self.settings).bundle(wanted.application, wanted.image_digest, wanted.bundle_digest)
+
+    def wait(self) -> tuple[str, str]:
+        """Wait until the server has the release in memory; verdict and reason."""
+        verdict, reason = self._until_running(self.wanted)
+        if verdict != PASSED and not self.is_current():
+            return SUPERSEDED, self._replaced()
+        return verdict, reason
+
+    def verify(self) -> tuple[str, str, str]:
+        """Send the golden inputs through HTTP; verdict, reason and p95 in ms."""
+        try:
+            bundle = self.bundle()
+        except (IntegrityError, InvalidInput, NotFound) as error:
+            reason = f"the bundle in the released image cannot be used: {error}"
+            say(f"verification failed: {reason}")
+            return FAILED, reason, ""
+        result = verify_golden(self.url, bundle)
+        p95 = f"{result.p95_ms:.2f}"
+        if not result.passed:
+            # The answers of a release that came meanwhile say nothing against this one.
+            if not self.is_current():
+                return SUPERSEDED, self._replaced(), p95
+            reason = "; ".join(result.reasons)
+            say(f"verification failed: {reason}")
+            return FAILED, reason, p95
+        say(f"{result.items} golden inputs answered as expected, p95 {p95} ms")
+        return PASSED, "", p95
+
+    def confirm(self, mlflow_ip: str, p95_ms: str) -> None:
+        """Keep how it was verified, and point the registry's alias to it while git still has it there."""
+        version = self.wanted.model_version
+        record = {
+            "passed": True,
+            "items": len(self.bundle().golden.inputs),
+            "p95_ms": float(p95_ms),
+            "commit": self.commit,
+            "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        with registry(self.settings, mlflow_ip) as mlflow:
+            tag = verification_tag(self.environment)
+            mlflow.set_version_tag(self.application, version, tag, json.dumps(record))
+            if not self.is_current():
+                say(f"{self._replaced()}; the alias is left to that one")
+                return
+            mlflow.set_alias(self.application, self.environment, version)
+        say(f"{self.environment} of {self.application} is version {version}")
+
+    def is_confirmed(self, mlflow_ip: str) -> bool:
+        """Whether the registry has the record that this commit's release was verified."""
+        with registry(self.settings, mlflow_ip) as mlflow:
+            tags = mlflow.version(self.application, self.wanted.model_version)["tags"]
+        record = json.loads(tags.get(verification_tag(self.environment), "{}"))
+        return bool(record.get("commit") == self.commit)
+
+    def withdraw(self, verdict: str, reason: str, *, keep: bool, workflow: str) -> None:
+        """Revert it by a commit, quarantine the image, and wait for the former version.
+
+        Args:
+            keep: leave it where it is and only say so.
+
+        Raises:
+            Refused: always; the release did not hold.
+        """
+        if verdict == SUPERSEDED:
+            raise Refused(f"{self.what} was superseded: {reason}")
+        if keep:
+            raise Refused(f"{self.what} failed its verification and stays, as was asked: {reason}")
+        result = revert(
+            repository(self.settings),
+            self.application,
+            self.environment,
+            image_digest=self.wanted.image_digest,
+            reason=reason,
+            requested_by="verification",
+            workflow=workflow,
+        )
+        image = short(self.wanted.image_digest)
+        say(f"commit {result.commit[:12]} reverts {self.what}; image {image} is in quarantine")
+        raise Refused(
+            f"{self.what} failed its verification and was withdrawn ({reason}); {self._aftermath()}"
+        )
+
+    def _until_running(self, wanted: Evidence) -> tuple[str, str]:
+        deadline = time.monotonic() + self.settings.delivery_seconds
+        seen = ""
+        tries = 0
+        while time.monotonic() < deadline:
+            try:
+                running = fetch_running(self.url)
+            except Unavailable as error:
+                state = error.message
+            else:
+                if (running.image_digest, running.bundle_digest) == (
+                    wanted.image_digest,
+                    wanted.bundle_digest,
+                ):
+                    say(f"{self.place} has version {wanted.model_version} in memory")
+                    return PASSED, ""
+                state = f"it runs image {short(running.image_digest)}"
+            if state != seen:
+                say(f"waiting for {self.place}: {state}")
+                seen = state
+            tries += 1
+            if tries % _LOOK_AT_GIT_EVERY == 0:
+                now = self._released_now()
+                if now is None or now.image_digest != wanted.image_digest:
+                    return SUPERSEDED, self._replaced()
+            time.sleep(_POLL_SECONDS)
+        limit = f"{self.settings.delivery_seconds:.0f} s"
+        return FAILED, f"{self.place} did not run image {short(wanted.image_digest)} within {limit}: {seen}"
+
+    def _released_now(self) -> Evidence | None:
+        now = released(repository(self.settings).tree(), self.application, self.environment)
+        return now.evidence if now else None
+
+    def _replaced(self) -> str:
+        return f"{self.place} was given another release meanwhile"
+
+    def _aftermath(self) -> str:
+        now = self._released_now()
+        if now is None:
+            return "nothing ran there before"
+        verdict, reason = self._until_running(now)
+        back = "serves again" if verdict == PASSED else f"is not back: {reason}"
+        return f"version {now.model_version} {back}"
