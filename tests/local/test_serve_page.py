@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import shutil
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -130,6 +131,14 @@ def draw(page: Page, strokes: list[list[tuple[float, float]]], scale: float = 1.
 
 
 @pytest.mark.parametrize("digit", DRAWINGS)
+def becomes_true(page: Page, condition: str, seconds: float = 15) -> None:
+    """Ask until it holds; the page's own policy forbids Playwright to poll inside it."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        assert time.monotonic() < deadline, f"never true: {condition}"
+        page.wait_for_timeout(100)
+
+
 def test_a_drawn_digit_is_recognised(page: Page, digits: Server, digit: str) -> None:
     page.goto(digits.url)
     draw(page, DRAWINGS[digit])
@@ -244,7 +253,7 @@ def test_a_sound_gets_spectrogram_timeline_and_warning(page: Page, tones: Server
     expect(page.locator("#novel")).to_contain_text("1 of 4 windows")
     expect(page.locator(".lane")).to_have_count(3)
     expect(page.locator(".lane button.novel")).to_have_count(1)
-    page.wait_for_function("document.getElementById('spectrogram').naturalWidth > 100")
+    becomes_true(page, "document.getElementById('spectrogram').naturalWidth > 100")
     block = page.locator(".lane", has_text="middle").locator("button").first
     assert (block.get_attribute("aria-label") or "").startswith("Play middle: 0.0 to 2.0 s")
 
@@ -256,7 +265,7 @@ def test_a_recording_is_recognised(page: Page, tones: Server) -> None:
     page.wait_for_timeout(1500)
     page.click("#record")
     expect(page.locator("#label")).not_to_be_empty(timeout=10_000)
-    page.wait_for_function("document.getElementById('player').duration > 1")
+    becomes_true(page, "document.getElementById('player').duration > 1")
 
 
 def test_labels_are_only_ever_text(page: Page, tones: Server) -> None:
