@@ -16,7 +16,7 @@ demo: setup ## bring a model from real data to production on this machine (KEEP=
 
 test: ## everything that is tested, with real processes; installs what the tests need
 	@.ci/environment --tests
-	@$(PYTEST) tests
+	@OMP_NUM_THREADS=1 $(PYTEST) tests -n 2 --dist loadfile --quiet
 
 lint: setup ## ruff, mypy, rendered templates
 	@.venv/bin/ruff format --check services workflows tests
