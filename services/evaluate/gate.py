@@ -10,6 +10,9 @@ and refused, when
   whose interval is wide, does not wave everything through).
 
 Otherwise it is "no worse". Without a version in production the check passes and says so.
+
+Both are scored on the labels that the candidate knows, so a candidate that dropped a class would never be asked
+about it. That is a check of its own: who relies on a class must not lose it unless the policy says so.
 """
 
 from __future__ import annotations
@@ -62,7 +65,11 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the gate looks at."""
+    """What the gate looks at.
+
+    Attributes:
+        lost_labels: what production knows and the candidate does not; None without a version in production.
+    """
 
     metrics: Mapping[str, float]
     classes: Sequence[ClassRow]
@@ -71,6 +78,7 @@ class Measured:
     bundle_bytes: int
     holdout: int
     comparison: Comparison | None
+    lost_labels: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +122,7 @@ def judge(policy: Policy, measured: Measured) -> Verdict:
     checks += _class_checks(policy.class_floors, measured.classes)
     if policy.no_worse is not None:
         checks.append(_no_worse(policy.no_worse, measured.comparison))
+    checks.append(_labels(measured.lost_labels, allowed=policy.allow_fewer_labels))
     for name, value, bound in (
         ("bundle size in MB", measured.bundle_bytes / 1e6, policy.max_bundle_mb),
         ("p95 latency in ms", measured.p95_ms, policy.max_p95_ms),
@@ -195,6 +204,22 @@ def _no_worse(rule: NoWorse, found: Comparison | None) -> Check:
     else:
         detail = f"{rule.metric} is no worse than production: {facts}"
     return Check(name, found.difference, -rule.margin, not (beyond_chance or beyond_margin), detail)
+
+
+def _labels(lost: Sequence[str] | None, *, allowed: bool) -> Check:
+    if lost is None:
+        return Check("labels", None, None, True, "no version is in production whose labels could be lost")
+    if not lost:
+        return Check("labels", 0, 0, True, "every label of the version in production is known")
+    detail = f"labels that the version in production knows are missing: {_some(lost)}"
+    if allowed:
+        return Check("labels", len(lost), None, True, f"{detail}; the policy allows fewer labels")
+    return Check("labels", len(lost), 0, False, f"{detail}; allow_fewer_labels in the policy would allow it")
+
+
+def _some(labels: Sequence[str]) -> str:
+    more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
+    return ", ".join(repr(label) for label in labels[:_NAMED]) + more
 
 
 def _zero_if_nan(value: float) -> float:

@@ -64,6 +64,9 @@ class Policy(_Strict):
     no_worse: NoWorse | None = Field(
         NoWorse(), description="comparison with the version in production; null: none"
     )
+    allow_fewer_labels: bool = Field(
+        False, description="whether a model may lack labels that the version in production knows"
+    )
     max_bundle_mb: float | None = Field(250.0, gt=0, description="size of the bundle, in units of 10⁶ bytes")
     max_p95_ms: float | None = Field(
         None, gt=0, description="95th percentile of decode to answer on one thread, milliseconds"

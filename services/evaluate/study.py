@@ -107,6 +107,7 @@ class Study:
             bundle_bytes=sum(path.stat().st_size for path in self.candidate.folder.iterdir()),
             holdout=len(self.rows),
             comparison=self._comparison(),
+            lost_labels=self._lost_labels(),
         )
 
     def summary(self) -> dict[str, float]:
@@ -193,6 +194,12 @@ class Study:
             difference=mine - other,
             interval=bounds,
         )
+
+    def _lost_labels(self) -> list[str] | None:
+        if self.production is None:
+            return None
+        known = set(self.manifest.labels)
+        return [label for label in self.production.bundle.manifest.labels if label not in known]
 
     def _theirs(self, others: Scored, rows: NDArray[np.int64], production: Production) -> Answers:
         manifest = production.bundle.manifest

@@ -38,6 +38,7 @@ GOOD = Measured(
     bundle_bytes=1_000_000,
     holdout=360,
     comparison=compared(0.01, -0.005, 0.03),
+    lost_labels=[],
 )
 POLICY = Policy(
     floors=Floors(accuracy=0.93, macro_f1=0.9),
@@ -60,6 +61,7 @@ def test_a_good_model_is_accepted_and_every_check_is_told():
         "macro_f1",
         "recall of every class",
         "accuracy against production",
+        "labels",
         "bundle size in MB",
         "p95 latency in ms",
         "expected calibration error",
@@ -80,6 +82,8 @@ def test_a_good_model_is_accepted_and_every_check_is_told():
         ({"comparison": compared(-0.01, -0.018, -0.002)}, "worse than production beyond chance"),
         ({"comparison": compared(-0.03, -0.07, 0.01)}, "below production by more than 0.02"),
         ({"comparison": compared(math.nan, math.nan, math.nan)}, "cannot be compared"),
+        ({"lost_labels": ["wren"]}, "labels that the version in production knows are missing: 'wren'"),
+        ({"lost_labels": list("abcdefg")}, "missing: 'a', 'b', 'c', 'd', 'e' and 2 more"),
     ],
 )
 def test_each_bound_refuses_with_its_reason(change, reason):
@@ -92,6 +96,16 @@ def test_each_bound_refuses_with_its_reason(change, reason):
 @pytest.mark.parametrize("comparison", [None, compared(0, 0, 0), compared(-0.02, -0.05, 0.0)])
 def test_no_worse_than_production(comparison):
     assert judge(POLICY, replace(GOOD, comparison=comparison)).decision == "accepted"
+
+
+def test_labels_are_lost_only_where_the_policy_allows_it():
+    fewer = replace(GOOD, lost_labels=["wren"])
+    check = next(c for c in judge(POLICY, fewer).checks if c.name == "labels")
+    assert (check.value, check.bound, check.passed) == (1, 0, False)
+    allowed = POLICY.model_copy(update={"allow_fewer_labels": True})
+    assert judge(allowed, fewer).decision == "accepted"
+    assert judge(POLICY, replace(GOOD, lost_labels=None)).decision == "accepted"
+    assert judge(POLICY.model_copy(update={"no_worse": None}), fewer).decision == "refused"
 
 
 def test_a_class_with_few_items_is_not_judged_and_none_at_all_is_said():

@@ -135,6 +135,16 @@ def test_production_without_some_labels_answers_them_wrong(pictures, tmp_path):
     assert found.production < 0.05
 
 
+def test_a_candidate_that_dropped_classes_is_refused_however_well_it_does(pictures, tmp_path):
+    fewer = [name if index < 8 else f"x{index}" for index, name in enumerate(names())]
+    production = Production("3", read_bundle(tiny_image_bundle(tmp_path / "b", labels=names())))
+    study = study_of(tiny_image_bundle(tmp_path / "a", labels=fewer), pictures, production)
+    assert study.measured.comparison.difference >= 0
+    assert study.measured.lost_labels == names()[8:]
+    reasons = judge(POLICY, study.measured).reasons
+    assert any("labels" in reason and repr(names()[8]) in reason for reason in reasons), reasons
+
+
 def test_sounds_are_shown_with_spectrogram_and_player(tmp_path):
     root = tmp_path / "sounds"
     wrong_folder = {"low": "middle", "middle": "high", "high": "low"}
