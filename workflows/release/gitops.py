@@ -97,10 +97,7 @@ class GitOps:
         branch = self.settings.branch
         with self._locked():
             try:
-                self.git.run(
-                    "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options", self.remote,
-                    f"+refs/heads/{branch}:refs/remotes/origin/{branch}",
-                )  # fmt: skip
+                self._fetch()
             except GitError as error:
                 raise Unavailable(
                     f"the branch {branch} of {self.remote} cannot be read: {error.message}"
@@ -181,6 +178,24 @@ class GitOps:
         except (GitError, Unavailable) as error:
             return error.message
         return None
+
+    def _fetch(self) -> None:
+        branch = self.settings.branch
+        fetch = (
+            "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--end-of-options", self.remote,
+            f"+refs/heads/{branch}:refs/remotes/origin/{branch}",
+        )  # fmt: skip
+        try:
+            self.git.run(*fetch)
+        except GitError:
+            # Nobody else fetches now, so a lock was left by a fetch that was killed. Only that goes: others may be
+            # at work on objects of this cache.
+            left = list(self.path.glob("refs/**/*.lock"))
+            if not left:
+                raise
+            for lock in left:
+                lock.unlink(missing_ok=True)
+            self.git.run(*fetch)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

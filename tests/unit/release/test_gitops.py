@@ -133,6 +133,30 @@ def test_a_lost_cache_is_filled_again(ops: GitOps, remote: Path, tmp_path: Path)
         fresh.tree("--all")
 
 
+def test_a_lock_that_a_killed_fetch_left_blocks_nobody(ops: GitOps, remote: Path, tmp_path: Path) -> None:
+    ops.tip()
+    (ops.path / "refs/remotes/origin/main.lock").touch()
+    made = gitops(remote, tmp_path / "other").commit(note(b"one"))  # type: ignore[arg-type]
+    assert ops.tip() == made.revision
+    assert ops.commit(note(b"two")).created  # type: ignore[arg-type]
+
+
+def test_a_lock_that_is_left_keeps_no_object_from_others(ops: GitOps, remote: Path, tmp_path: Path) -> None:
+    other = gitops(remote, tmp_path / "other")
+
+    def meanwhile(tree: Tree) -> Message:
+        tree.write(PATH, b"two")
+        tree.write_tree()
+        if not (remote / "once").exists():
+            (remote / "once").touch()
+            other.commit(note(b"one"))  # type: ignore[arg-type]
+            (ops.path / "refs/remotes/origin/main.lock").touch()
+            gitops(remote, ops.path.parent).tip()
+        return Message("two", {"Action": "test"})
+
+    assert ops.commit(meanwhile).tries == 2
+
+
 def test_no_hook_and_no_configuration_of_the_remote_decides(ops: GitOps) -> None:
     ops.tip()
     assert Git(ops.path).text("config", "--get", "core.hooksPath") == "/dev/null"
