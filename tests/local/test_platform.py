@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from services.common.errors import Conflict, InvalidInput, Unavailable
-from tests.support.gitops import REPOSITORY, git
+from tests.support.gitops import git
+from tests.support.platform import Platform, small_checkout
 from workflows.local import platform
 from workflows.local.placement import environment_ports
 from workflows.local.ports import PortChoice, is_free
@@ -29,54 +25,18 @@ from workflows.local.settings import PlatformSettings
 SERVICES = {"mlflow", "train", "evaluate", "deployer"}
 
 
-def _checkout(folder: Path) -> Path:
-    """A small git repository with the applications of this one."""
-    folder.mkdir(parents=True)
-    shutil.copytree(REPOSITORY / "k8s" / "apps", folder / "k8s" / "apps")
-    git(folder, "init", "-q", "-b", "main")
-    git(folder, "add", ".")
-    git(folder, "commit", "-q", "-m", "Start")
-    return folder
-
-
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    return _checkout(tmp_path / "checkout")
+    return small_checkout(tmp_path / "checkout")
 
 
 def _nothing(name: str, what: str) -> None:
     return None
 
 
-class Up:
-    """A running platform and the command line for it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.home = folder / "home"
-        self.settings = PlatformSettings(
-            home=self.home, repository=_checkout(folder / "checkout"), start_seconds=180
-        )
-
-    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        env = os.environ | {
-            "ROOKERY_HOME": str(self.home),
-            "ROOKERY_REPOSITORY": str(self.settings.repository),
-            "ROOKERY_START_SECONDS": "180",
-            "OMP_NUM_THREADS": "1",
-        }
-        command = [sys.executable, "-m", "workflows.cli", *arguments]
-        return subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
-
-    def json(self, *arguments: str) -> Any:
-        return json.loads(self(*arguments, "--json").stdout)
-
-    def pids(self) -> dict[str, int]:
-        return {name: process.pid for name, process in platform.running_processes(self.settings).items()}
-
-
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    made = Up(tmp_path_factory.mktemp("platform"))
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    made = Platform(tmp_path_factory.mktemp("platform"))
     done = made("up", "--ports", "random", "--json")
     assert done.returncode == 0, done.stderr
     yield made
@@ -88,7 +48,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 
 
 @pytest.mark.slow
-def test_every_service_answers_on_the_loopback_only(up: Up) -> None:
+def test_every_service_answers_on_the_loopback_only(up: Platform) -> None:
     ports = up.json("status")["ports"]
     assert set(up.pids()) == SERVICES
     for name, path in (("mlflow", "/health"), ("train", "/readyz"), ("evaluate", "/readyz")):
@@ -103,7 +63,7 @@ def test_every_service_answers_on_the_loopback_only(up: Up) -> None:
 
 
 @pytest.mark.slow
-def test_a_second_up_says_that_it_runs_and_starts_nothing(up: Up) -> None:
+def test_a_second_up_says_that_it_runs_and_starts_nothing(up: Platform) -> None:
     before = up.pids()
     done = up("up")
     assert done.returncode == 0, done.stderr
@@ -112,7 +72,7 @@ def test_a_second_up_says_that_it_runs_and_starts_nothing(up: Up) -> None:
 
 
 @pytest.mark.slow
-def test_the_steps_are_told_where_everything_is(up: Up) -> None:
+def test_the_steps_are_told_where_everything_is(up: Platform) -> None:
     found = read_json(up.home / "config" / "rookery.json")
     ports = up.json("status")["ports"]
     assert found["ROOKERY_TRAIN_URL"] == f"http://127.0.0.1:{ports['train']}"
@@ -123,7 +83,7 @@ def test_the_steps_are_told_where_everything_is(up: Up) -> None:
 
 
 @pytest.mark.slow
-def test_status_knows_every_environment_and_doctor_finds_nothing_bad(up: Up) -> None:
+def test_status_knows_every_environment_and_doctor_finds_nothing_bad(up: Platform) -> None:
     found = up.json("status")["environments"]
     assert [one["environment"] for one in found if one["application"] == "digits"] == [
         "staging",
@@ -136,7 +96,7 @@ def test_status_knows_every_environment_and_doctor_finds_nothing_bad(up: Up) -> 
 
 
 @pytest.mark.slow
-def test_a_killed_service_is_named_by_doctor_and_started_by_up(up: Up) -> None:
+def test_a_killed_service_is_named_by_doctor_and_started_by_up(up: Platform) -> None:
     pid = up.pids()["train"]
     os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + 10
@@ -154,7 +114,7 @@ def test_a_killed_service_is_named_by_doctor_and_started_by_up(up: Up) -> None:
 
 
 @pytest.mark.slow
-def test_two_commands_do_not_start_it_at_once(up: Up) -> None:
+def test_two_commands_do_not_start_it_at_once(up: Platform) -> None:
     with platform.locked(up.home):
         done = up("up")
     assert done.returncode == 1
