@@ -18,11 +18,11 @@ import click
 import typer.main
 import yaml
 from pydantic_core import PydanticUndefined
-from pydantic_settings import BaseSettings
 
 import services
 import workflows
 from services.common.errors import RookeryError
+from services.common.settings import Settings
 from services.train.hyperparameters import Hyperparameters
 from workflows.render import rendered
 
@@ -87,7 +87,9 @@ def _first_line(item: object) -> str:
 
 def _settings() -> str:
     parts = []
-    for model in _subclasses(BaseSettings):
+    for model in _subclasses(Settings):
+        if model is Settings:
+            continue
         prefix = str(model.model_config.get("env_prefix", ""))  # type: ignore[attr-defined]
         rows = [
             [f"`{prefix}{name.upper()}`", _default(field), field.description or ""]
@@ -107,7 +109,9 @@ def _default(field: Any) -> str:
         return "computed"
     if field.default is PydanticUndefined:
         return "required"
-    text = str(field.default.get_secret_value() if hasattr(field.default, "get_secret_value") else field.default)
+    text = str(
+        field.default.get_secret_value() if hasattr(field.default, "get_secret_value") else field.default
+    )
     if text in ("", "None"):
         return "empty"
     return f"`{text.replace(str(FOLDER.parents[1]), '<checkout>')}`"

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import InvalidInput, NotFound, TooLarge, Unavailable
+from services.common.settings import Settings
 
 if TYPE_CHECKING:
     from minio import Minio
@@ -25,7 +26,7 @@ _AWAY = frozenset(
 )
 
 
-class ObjectStoreSettings(BaseSettings):
+class ObjectStoreSettings(Settings):
     """Where `s3://` sources are. The endpoint comes from here alone, never from a source."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_S3_", extra="forbid")

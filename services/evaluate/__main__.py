@@ -7,8 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
-from pydantic import ValidationError
-
+from services.common.errors import InvalidInput
+from services.data.store import ObjectStoreSettings
 from services.evaluate.settings import EvaluateSettings
 
 
@@ -23,11 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     try:
-        settings = EvaluateSettings(**given)
-    except ValidationError as error:
-        for one in error.errors():
-            name = ".".join(str(part) for part in one["loc"])
-            print(f"rookery evaluate: setting `{name}`: {one['msg']} (got {one['input']!r})", file=sys.stderr)  # noqa: T201
+        ObjectStoreSettings.read()
+        settings = EvaluateSettings.read(**given)
+    except InvalidInput as error:
+        print(f"rookery evaluate: {error}", file=sys.stderr)  # noqa: T201
         return 1
     uvicorn.run(
         create_app(settings, dict(os.environ)),

@@ -6,13 +6,16 @@ import os
 from pathlib import Path
 
 from pydantic import Field, HttpUrl, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from services.common.settings import Settings
 
 
-class EvaluateSettings(BaseSettings):
+class EvaluateSettings(Settings):
     """Where the service listens, keeps its state, and how much it does at a time."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_EVALUATE_", extra="forbid", frozen=True)
+    others = ("ROOKERY_EVALUATE_URL",)
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: any free one")

@@ -9,8 +9,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from services.common.errors import InvalidInput, RookeryError
 from services.serve.settings import ServeSettings
 
@@ -104,12 +102,7 @@ def _settings(arguments: Sequence[str] | None) -> ServeSettings:
     parser.add_argument("--fd", type=int, help="inherited listening socket")
     parser.add_argument("--ready-fd", type=int, help="inherited pipe, told when everything is loaded")
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
-    try:
-        return ServeSettings(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise InvalidInput(f"setting `{name}`: {first['msg']}", value=first.get("input")) from error
+    return ServeSettings.read(**given)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
+from services.common.settings import Settings
 from services.media.limits import MediaLimits
 
 
-class ServeSettings(BaseSettings):
+class ServeSettings(Settings):
     """How one bundle is served. Unknown keys are refused."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_SERVE_", extra="forbid", frozen=True)
+    others = ("ROOKERY_SERVE_PYTHON",)
 
     bundle: Path = Field(Path("/bundle"), description="folder of the bundle to serve")
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 in the image")

@@ -6,15 +6,18 @@ import json
 from pathlib import Path
 
 from pydantic import Field, HttpUrl, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from services.common.settings import Settings
 
 _PREFIX = "ROOKERY_TRAIN_"
 
 
-class TrainSettings(BaseSettings):
+class TrainSettings(Settings):
     """Where the service listens, keeps its state, and what it may use."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
+    others = (_PREFIX + "URL",)
 
     host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(9090, ge=0, le=65535, description="port to listen on; 0: any free one")

@@ -8,18 +8,37 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import InvalidInput
+from services.common.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SETTINGS_FILE = "rookery.toml"
 
 
-class PlatformSettings(BaseSettings):
+class PlatformSettings(Settings):
     """Where the platform keeps its state, which ports it uses and how long it waits."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_", extra="forbid", frozen=True)
+    others = (
+        "ROOKERY_TRAIN_",
+        "ROOKERY_EVALUATE_",
+        "ROOKERY_SERVE_",
+        "ROOKERY_S3_",
+        "ROOKERY_GIT_",
+        "ROOKERY_REGISTRY_",
+        "ROOKERY_TOOLS",
+        "ROOKERY_APPLICATION",
+        "ROOKERY_MLFLOW_URL",
+        "ROOKERY_IMAGES",
+        "ROOKERY_SERVING_BASE",
+        "ROOKERY_CACHE",
+        "ROOKERY_ENVIRONMENT_URL",
+        "ROOKERY_MLFLOW_PATIENCE_SECONDS",
+        "ROOKERY_DELIVERY_SECONDS",
+        "ROOKERY_MAX_BUNDLE_BYTES",
+    )
 
     home: Path = Field(
         default=REPOSITORY / ".rookery", description="Folder of all state; made by `rookery up`."

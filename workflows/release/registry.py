@@ -16,10 +16,11 @@ from urllib.parse import urljoin
 
 import httpx
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from services.common.digest import digest_bytes, is_digest
 from services.common.errors import IntegrityError, InvalidInput, NotFound, RookeryError, Unavailable
+from services.common.settings import Settings
 from workflows.release.base import INDEX, MANIFEST, Layer, ServingBase
 from workflows.release.image import ImageStore, has_remote_base
 from workflows.release.layer import DOCKER_GZIP, TAR_GZIP, HashingWriter
@@ -42,7 +43,7 @@ class RegistryError(RookeryError):
     status = 502
 
 
-class RegistrySettings(BaseSettings):
+class RegistrySettings(Settings):
     """Read from the environment as ROOKERY_REGISTRY_*."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_REGISTRY_", extra="forbid", frozen=True)

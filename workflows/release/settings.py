@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from services.common.settings import Settings
 
 
-class GitSettings(BaseSettings):
+class GitSettings(Settings):
     """Read from the environment as ROOKERY_GIT_*."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_GIT_", extra="forbid", frozen=True)
+    others = ("ROOKERY_GIT_REMOTE",)
 
     author_name: str = Field("Rookery", description="name of the author and committer of releases")
     author_email: str = Field(

@@ -9,15 +9,32 @@ from pathlib import Path
 
 import httpx
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import InvalidInput
+from services.common.settings import Settings
 
 
-class StepSettings(BaseSettings):
+class StepSettings(Settings):
     """Settings of the workflow steps."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_", frozen=True)
+    others = (
+        "ROOKERY_TRAIN_",
+        "ROOKERY_EVALUATE_",
+        "ROOKERY_SERVE_",
+        "ROOKERY_S3_",
+        "ROOKERY_GIT_",
+        "ROOKERY_REGISTRY_",
+        "ROOKERY_TOOLS",
+        "ROOKERY_APPLICATION",
+        "ROOKERY_HOME",
+        "ROOKERY_REPOSITORY",
+        "ROOKERY_MLFLOW_PORT",
+        "ROOKERY_START_SECONDS",
+        "ROOKERY_STOP_SECONDS",
+        "ROOKERY_DEPLOY_",
+    )
 
     mlflow_url: str = Field(
         "http://mlflow.rookery.svc:8000", description="MLflow, used when mlflow-ip is empty"

@@ -1,0 +1,59 @@
+"""The base of every settings model: a misspelled environment variable is refused, not ignored."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from typing import Any, ClassVar, Self
+
+from pydantic import ValidationError, model_validator
+from pydantic_settings import BaseSettings
+
+from services.common.errors import InvalidInput
+
+
+class Settings(BaseSettings):
+    """Settings read from the environment variables that begin with the model's `env_prefix`.
+
+    Attributes:
+        others: variables of somebody else that begin with the same prefix; one that ends in `_` stands for all
+            that begin with it.
+
+    Raises:
+        InvalidInput: a variable begins with the prefix and is no setting; it names the one likely meant, and
+            never the value, which may be a secret.
+    """
+
+    others: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def read(cls, **given: Any) -> Self:
+        """What is given over the environment over defaults.
+
+        Raises:
+            InvalidInput: a setting that is not valid, in one sentence for people.
+        """
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise InvalidInput(f"setting `{name}`: {first['msg']}", value=first.get("input")) from error
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_variables(cls, data: Any) -> Any:
+        prefix = str(cls.model_config.get("env_prefix", "")).upper()
+        own = [prefix + name.upper() for name in cls.model_fields]
+        families = tuple(name for name in cls.others if name.endswith("_"))
+        for name in sorted(os.environ):
+            upper = name.upper()
+            if upper.startswith(prefix) and upper not in own and upper not in cls.others:
+                if families and upper.startswith(families):
+                    continue
+                near = difflib.get_close_matches(upper, own, n=1, cutoff=0)
+                raise InvalidInput(
+                    f"the environment variable {name} is no setting; did you mean {near[0]}?",
+                    allowed=", ".join(own),
+                )
+        return data
