@@ -219,7 +219,11 @@ def _endpoints() -> str:
                 text = operation.get("description") or operation.get("summary") or ""
                 rows.append([f"`{method.upper()} {path}`", names or "—", text.split("\n\n")[0]])
         parts.append(f"## {title}\n\n" + _table(["Endpoint", "Parameters", "Answer"], rows))
-    return _page("Endpoints", "Each service also describes itself under `/docs` and `/openapi.json`.", *parts)
+    introduction = (
+        "Each also describes itself under `/openapi.json`. A served model has a page for people at `/docs`; "
+        "the train and the evaluate service have none."
+    )
+    return _page("Endpoints", introduction, *parts)
 
 
 def _applications() -> Iterator[tuple[str, Any]]:

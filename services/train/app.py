@@ -37,7 +37,7 @@ def create_app(settings: TrainSettings) -> FastAPI:
         yield
         jobs.stop()
 
-    app = FastAPI(title="Rookery train service", lifespan=lifespan, docs_url="/docs", redoc_url=None)
+    app = FastAPI(title="Rookery train service", lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_answers(app)
     _add_training(app, jobs, preflight)
     _add_lists(app)

@@ -120,6 +120,7 @@ def test_the_lists_name_everything_that_can_be_asked_for(train: Server) -> None:
     assert {"digits", "synthetic-birds"} <= {source["name"] for source in sources}
     documented = httpx.get(train.url + "/openapi.json").json()["paths"]["/train"]["post"]["parameters"]
     assert set(names()) <= {parameter["name"] for parameter in documented}
+    assert httpx.get(train.url + "/docs").status_code == 404
 
 
 def test_unknown_runs_are_not_found(train: Server) -> None:
