@@ -7,8 +7,9 @@ Source: MLflow REST API reference, version 2.0 of the API.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any, Self
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -20,6 +21,9 @@ _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _TERMINAL = frozenset({"FINISHED", "FAILED", "KILLED"})
 _RETRIED = frozenset({429, 500, 502, 503, 504})
 _ERROR_BYTES = 1 << 16
+_TAG_CREATION = "rookery.creation"
+
+T = TypeVar("T")
 
 
 class MlflowError(RookeryError):
@@ -27,6 +31,10 @@ class MlflowError(RookeryError):
 
     code = "mlflow"
     status = 502
+
+
+class _NoAnswer(Exception):
+    """A call that broke off, or that the server asks to repeat; it may have been carried out."""
 
 
 class MlflowClient:
@@ -69,14 +77,25 @@ class MlflowClient:
             return str(again["experiment"]["experiment_id"])
 
     def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
-        """Start a run; returns its id."""
+        """Start a run; returns its id. A lost answer makes no second one."""
+        creation = uuid.uuid4().hex
         body = {
             "experiment_id": experiment_id,
             "run_name": name,
             "start_time": _now_ms(),
-            "tags": _pairs(tags),
+            "tags": _pairs({**tags, _TAG_CREATION: creation}),
         }
-        return str(self._post("/runs/create", body)["run"]["info"]["run_id"])
+        search = {
+            "experiment_ids": [experiment_id],
+            "filter": f"tags.`{_TAG_CREATION}` = '{creation}'",
+            "order_by": ["attributes.start_time"],
+        }
+
+        def made() -> dict[str, Any] | None:
+            found = _object(self._once("POST", f"{_API}/runs/search", json=search)).get("runs")
+            return {"run": found[0]} if found else None
+
+        return str(self._create("/runs/create", body, made)["run"]["info"]["run_id"])
 
     def run(self, run_id: str) -> dict[str, Any]:
         """The run as MLflow describes it: `info`, `data` with params, tags and metrics as lists.
@@ -152,9 +171,18 @@ class MlflowClient:
                 self._get("/registered-models/get", {"name": name})
 
     def create_version(self, name: str, source: str, run_id: str, tags: Mapping[str, str]) -> str:
-        """Register a version; returns its number as text."""
-        body = {"name": name, "source": source, "run_id": run_id, "tags": _pairs(tags)}
-        return str(self._post("/model-versions/create", body)["model_version"]["version"])
+        """Register a version; returns its number as text. A lost answer makes no second one."""
+        creation = uuid.uuid4().hex
+        pairs = _pairs({**tags, _TAG_CREATION: creation})
+        body = {"name": name, "source": source, "run_id": run_id, "tags": pairs}
+        query = {"filter": f"tags.`{_TAG_CREATION}` = '{creation}'"}
+
+        def made() -> dict[str, Any] | None:
+            answer = self._once("GET", f"{_API}/model-versions/search", params=query)
+            found = _object(answer).get("model_versions")
+            return {"model_version": min(found, key=lambda item: int(item["version"]))} if found else None
+
+        return str(self._create("/model-versions/create", body, made)["model_version"]["version"])
 
     def version(self, name: str, version: str) -> dict[str, Any]:
         """One version with its `tags` as a mapping.
@@ -216,7 +244,40 @@ class MlflowClient:
         assert answer is not None
         return _object(answer)
 
+    def _create(
+        self, path: str, body: Mapping[str, Any], made: Callable[[], dict[str, Any] | None]
+    ) -> dict[str, Any]:
+        """A POST that is not repeated before `made` has looked for what the last one may have left."""
+        tried = False
+
+        def attempt() -> dict[str, Any]:
+            nonlocal tried
+            found = made() if tried else None
+            tried = True
+            return found or _object(self._once("POST", _API + path, json=dict(body)))
+
+        return self._repeat(attempt)
+
     def _send(
+        self, method: str, path: str, *, missing_ok: bool = False, **request: Any
+    ) -> httpx.Response | None:
+        def attempt() -> httpx.Response | None:
+            answer = self._once(method, path, missing_ok=missing_ok, **request)
+            return None if missing_ok and _is_missing(answer) else answer
+
+        return self._repeat(attempt)
+
+    def _repeat(self, attempt: Callable[[], T]) -> T:
+        last: object = None
+        for pause in _pauses(self._patience):
+            try:
+                return attempt()
+            except _NoAnswer as error:
+                last = error
+            time.sleep(pause)
+        raise Unavailable(f"MLflow at {self.url} did not answer for {self._patience:.0f} s: {last}")
+
+    def _once(
         self,
         method: str,
         path: str,
@@ -224,26 +285,20 @@ class MlflowClient:
         missing_ok: bool = False,
         max_bytes: int | None = None,
         **request: Any,
-    ) -> httpx.Response | None:
-        last: object = None
-        for pause in _pauses(self._patience):
-            try:
-                if max_bytes is None:
-                    answer = self._http.request(method, path, **request)
-                else:
-                    answer = self._bounded(method, path, max_bytes)
-            except httpx.RequestError as error:
-                last = error
+    ) -> httpx.Response:
+        try:
+            if max_bytes is None:
+                answer = self._http.request(method, path, **request)
             else:
-                if answer.is_success:
-                    return answer
-                if missing_ok and _is_missing(answer):
-                    return None
-                if answer.status_code not in _RETRIED:
-                    raise MlflowError(f"MLflow answered {answer.status_code}: {_message(answer)}", value=path)
-                last = f"{answer.status_code}: {_message(answer)}"
-            time.sleep(pause)
-        raise Unavailable(f"MLflow at {self.url} did not answer for {self._patience:.0f} s: {last}")
+                answer = self._bounded(method, path, max_bytes)
+        except httpx.RequestError as error:
+            raise _NoAnswer(error) from error
+        if answer.is_success or (missing_ok and _is_missing(answer)):
+            return answer
+        said = f"{answer.status_code}: {_message(answer)}"
+        if answer.status_code in _RETRIED:
+            raise _NoAnswer(said)
+        raise MlflowError(f"MLflow answered {said}", value=path)
 
     def _bounded(self, method: str, path: str, max_bytes: int) -> httpx.Response:
         content = bytearray()

@@ -7,14 +7,13 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.common.errors import NotFound, Unavailable
+from services.common.errors import NotFound
 from services.common.mlflow_rest import MlflowClient, tags_of
 from services.evaluate.files import ANSWER, GATE, METRICS, REPORT, RunFiles
 from services.evaluate.gate import ACCEPTED
 
 _MAX_ARTIFACT = 64 << 20
 _MAX_TAG = 4000
-_TRIES = 5
 
 
 def recover(client: MlflowClient, run: Mapping[str, Any], files: RunFiles) -> bool:
@@ -66,8 +65,7 @@ def publish(client: MlflowClient, run: Mapping[str, Any], files: RunFiles) -> di
 def register(client: MlflowClient, run: Mapping[str, Any], gate: Mapping[str, Any]) -> str:
     """The one version of this run in the registry, made when there is none.
 
-    A creation is sent once and, when its answer is lost, looked for before it is sent again. Should two exist all
-    the same, the lower one is the version of the run.
+    Should two exist all the same, the lower one is the version of the run.
 
     Raises:
         Unavailable: MLflow is away.
@@ -82,17 +80,9 @@ def register(client: MlflowClient, run: Mapping[str, Any], gate: Mapping[str, An
         "rookery.model_name": str(gate["model_name"]),
         "gate": ACCEPTED,
     }
-    for _ in range(_TRIES):
-        if found := _version_of(client, application, run_id):
-            return found
-        with MlflowClient(client.url, patience_seconds=0) as once:
-            try:
-                once.create_version(application, f"{run['info']['artifact_uri']}/bundle", run_id, tags)
-            except Unavailable:
-                continue
-    if found := _version_of(client, application, run_id):
-        return found
-    raise Unavailable("MLflow did not register the version")
+    return _version_of(client, application, run_id) or client.create_version(
+        application, f"{run['info']['artifact_uri']}/bundle", run_id, tags
+    )
 
 
 def _version_of(client: MlflowClient, application: str, run_id: str) -> str:

@@ -11,9 +11,9 @@ import pytest
 
 from services.common.errors import Unavailable
 from services.common.mlflow_rest import MlflowClient, tags_of
-from services.evaluate import publish as module
 from services.evaluate.files import ANSWER, GATE, METRICS, REPORT, RunFiles
 from services.evaluate.publish import publish, recover, register
+from tests.support.faults import FaultyProxy
 from tests.support.servers import Server
 
 
@@ -27,11 +27,11 @@ class Mortal(MlflowClient):
     left = 10_000
     after = False
 
-    def _send(self, *args, **kwargs):
+    def _once(self, *args, **kwargs):
         Mortal.left -= 1
         if Mortal.left == 0 and not Mortal.after:
             raise Death
-        answer = super()._send(*args, **kwargs)
+        answer = super()._once(*args, **kwargs)
         if Mortal.left == 0:
             raise Death
         return answer
@@ -39,7 +39,6 @@ class Mortal(MlflowClient):
 
 @pytest.fixture
 def client(mlflow: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
-    monkeypatch.setattr(module, "MlflowClient", Mortal)
     monkeypatch.setattr(Mortal, "left", 10_000)
     with Mortal(mlflow.url, patience_seconds=5) as found:
         yield found
@@ -92,32 +91,30 @@ def test_death_at_any_request_leaves_one_version_and_one_answer(client, tmp_path
     assert died_at > 10, "every request was tried"
 
 
-def test_a_lost_answer_to_the_creation_makes_no_second_version(client, tmp_path, monkeypatch):
+@pytest.fixture
+def proxy(mlflow: Server) -> Iterator[FaultyProxy]:
+    with FaultyProxy(mlflow.url) as faulty:
+        faulty.only = "/model-versions/create"
+        yield faulty
+
+
+def test_a_lost_answer_to_the_creation_makes_no_second_version(client, proxy, tmp_path):
     run_id, files = judged(client, tmp_path)
-    lost = []
-
-    def create(self, *args, **kwargs):
-        version = super(Mortal, self).create_version(*args, **kwargs)
-        lost.append(version)
-        raise Unavailable("the connection broke before the answer")
-
-    monkeypatch.setattr(Mortal, "create_version", create)
-    assert publish(client, client.run(run_id), files)["new_model_version"] == "1"
-    assert lost == ["1"]
+    proxy.mode, proxy.times = "lost", 1
+    with MlflowClient(proxy.url) as through:
+        assert publish(through, client.run(run_id), files)["new_model_version"] == "1"
+    assert proxy.times == 0
+    assert [one["version"] for one in client.versions(files.json(GATE)["application"])] == ["1"]
 
 
-def test_a_registry_that_never_creates_is_given_up(client, tmp_path, monkeypatch):
+def test_a_registry_that_never_creates_is_given_up(client, proxy, tmp_path):
     run_id, files = judged(client, tmp_path)
-    tries = []
-
-    def create(self, *args, **kwargs):
-        tries.append(1)
-        raise Unavailable("away")
-
-    monkeypatch.setattr(Mortal, "create_version", create)
-    with pytest.raises(Unavailable, match="did not register"):
-        publish(client, client.run(run_id), files)
-    assert 1 < len(tries) < 10
+    proxy.mode = "error"
+    with (
+        MlflowClient(proxy.url, patience_seconds=1) as through,
+        pytest.raises(Unavailable, match="told to fail"),
+    ):
+        publish(through, client.run(run_id), files)
     assert files.json(ANSWER) is None
 
 

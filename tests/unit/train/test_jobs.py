@@ -172,14 +172,14 @@ def test_a_new_application_costs_two_calls_and_one_that_is_there_is_not_asked_fo
     tmp_path: Path, mlflow: Server, make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    send = Tracking._send
+    once = Tracking._once
 
     def counted(self: Tracking, method: str, path: str, **more: Any) -> Any:
         asked.append(path.rpartition("mlflow/")[2])
-        return send(self, method, path, **more)
+        return once(self, method, path, **more)
 
     request = _request()
-    monkeypatch.setattr(Tracking, "_send", counted)
+    monkeypatch.setattr(Tracking, "_once", counted)
     first = make(_settings(tmp_path / "a", mlflow.url)).submit(request, "key-4")
     assert asked == ["experiments/create", "runs/create"]
     again = make(_settings(tmp_path / "b", mlflow.url))
