@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -13,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.common.digest import canonical_json, digest_bytes
 from services.common.errors import InvalidInput
+from services.common.names import check_name
 from services.evaluate.metrics import MetricName
 
 DEFAULT = Path(__file__).parent / "policy.yaml"
-_APPLICATION = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _MAX_BYTES = 64 * 1024
 
 
@@ -91,10 +90,7 @@ def find_policy(application: str, folder: Path | None) -> Policy:
     Raises:
         InvalidInput: the name is no application's name, or the file is not a policy.
     """
-    if not _APPLICATION.fullmatch(application):
-        raise InvalidInput(
-            "not a name of an application", value=application, allowed="a-z, 0-9 and -, at most 63 characters"
-        )
+    check_name(application)
     own = None if folder is None else folder / application / "policy.yaml"
     return read_policy(own if own is not None and own.is_file() else DEFAULT)
 

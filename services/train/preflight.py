@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 
 from services.common.errors import InvalidInput
+from services.common.names import MOST_CHARACTERS, check_name
 from services.data.dataset import Dataset
 from services.data.source import load_dataset
 from services.data.store import ObjectStoreSettings
@@ -19,7 +20,6 @@ from services.train.pretrained_source import check_pretrained
 from services.train.records import Request
 from services.train.settings import TrainSettings
 
-_APPLICATION = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 _KEPT = 4
 _CHECKS = 2
 _KEY = re.compile(r"[A-Za-z0-9._:/@-]{1,200}")
@@ -53,12 +53,7 @@ class Preflight:
         """
         if not data_source:
             raise InvalidInput("data_source is missing", allowed="see GET /data-sources")
-        application = application or default_application(data_source)
-        if not _APPLICATION.fullmatch(application):
-            raise InvalidInput(
-                "an application is named with small letters, digits and hyphens, at most 40",
-                value=application,
-            )
+        application = check_name(application or default_application(data_source))
         family = find_family(model_name)
         hyper = parse(hyperparameters)
         if hyper.pretrained:
@@ -132,4 +127,4 @@ def check_key(key: str | None) -> str:
 def default_application(data_source: str) -> str:
     """The application of a request that names none: from the last part of its data source."""
     last = data_source.partition("?")[0].rstrip("/").rpartition("/")[2].lower()
-    return re.sub(r"[^a-z0-9]+", "-", last).strip("-")[:40].strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", last).strip("-")[:MOST_CHARACTERS].strip("-")

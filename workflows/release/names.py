@@ -5,27 +5,14 @@ from __future__ import annotations
 import re
 
 from services.common.errors import InvalidInput
+from services.common.names import check_name
+
+__all__ = ["ENVIRONMENTS", "check_name", "check_token", "check_version", "one_line"]
 
 ENVIRONMENTS = ("staging", "canary", "production")
 
-_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _TOKEN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@/+-]{0,199}")
 _VERSION = re.compile(r"[1-9][0-9]{0,11}")
-
-
-def check_name(name: str, what: str = "application") -> str:
-    """The name itself when it can be part of a path and of a Kubernetes namespace.
-
-    Raises:
-        InvalidInput: anything but up to 40 lower-case letters, digits and inner hyphens.
-    """
-    if not _NAME.fullmatch(name):
-        raise InvalidInput(
-            f"this is no name of an {what}",
-            value=name,
-            allowed="lower-case letters, digits and inner hyphens",
-        )
-    return name
 
 
 def check_version(version: str) -> int:

@@ -56,7 +56,7 @@ def test_an_application_without_a_file_gets_the_default(tmp_path):
 
 @pytest.mark.parametrize("name", ["../digits", "", "a/b", "Digits", "a" * 64, "digits\n", "$(id)"])
 def test_a_name_that_is_no_application_leads_to_no_file(name, tmp_path):
-    with pytest.raises(InvalidInput, match="not a name of an application"):
+    with pytest.raises(InvalidInput, match="no name of an application"):
         find_policy(name, tmp_path)
 
 
