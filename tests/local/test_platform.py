@@ -16,9 +16,10 @@ from services.common.errors import Conflict, InvalidInput, Unavailable
 from tests.support.gitops import git
 from tests.support.platform import Platform, small_checkout
 from workflows.local import platform
+from workflows.local.pids import start_time
 from workflows.local.placement import environment_ports
 from workflows.local.ports import PortChoice, is_free
-from workflows.local.processes import Process, read_json, start_time, write_pid_file
+from workflows.local.processes import Process, read_json, write_pid_file
 from workflows.local.remote import ensure_remote, newer_in_checkout
 from workflows.local.settings import PlatformSettings
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from services.common.errors import Conflict
+from services.common.files import write_json
 from workflows.local.manifest import load_manifest
 from workflows.local.process import PACKAGE_ROOT
 from workflows.local.runs import Run, RunFolder, engine_of, get_run, run_folder
-from workflows.local.supervisor import write_json
 from workflows.local.templates import Library, TemplateStore
 from workflows.local.validation import validate
 from workflows.local.workflow import Workflow, make_workflow

@@ -7,8 +7,9 @@ import signal
 from pathlib import Path
 
 from workflows.local.nodes import FULFILLED
+from workflows.local.pids import start_time
 from workflows.local.process import kill_leftovers
-from workflows.local.processes import Process, start_time, stop
+from workflows.local.processes import Process, stop
 from workflows.local.runs import list_runs, run_folder
 from workflows.local.settings import PlatformSettings
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from services.common.errors import RookeryError
-from workflows.local.processes import write_json
+from services.common.files import write_json
 from workflows.local.serving import Record, Release, Serving, Starting
 from workflows.local.settings import PlatformSettings
 from workflows.local.sockets import Sockets

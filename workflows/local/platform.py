@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.common.errors import Conflict, InvalidInput, NotFound, Unavailable
+from services.common.files import write_json
 from workflows.local import services
 from workflows.local.desired import read_tip
 from workflows.local.placement import choose_ports, place_environments
@@ -22,7 +23,6 @@ from workflows.local.processes import (
     read_pid_file,
     spawn_detached,
     stop,
-    write_json,
     write_pid_file,
 )
 from workflows.local.remote import ensure_remote

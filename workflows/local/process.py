@@ -20,7 +20,7 @@ from typing import Any
 
 from services.common.errors import Unavailable
 from workflows.local.forkserver import MESSAGE_BYTES
-from workflows.local.supervisor import start_time
+from workflows.local.pids import start_time
 
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.05

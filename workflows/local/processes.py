@@ -12,6 +12,9 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from services.common.files import write_json
+from workflows.local.pids import start_time
+
 _STEP = 0.02
 
 
@@ -35,23 +38,6 @@ class Process:
                 os.killpg(self.pid, number)
             else:
                 os.kill(self.pid, number)
-
-
-def start_time(pid: int) -> str | None:
-    """The start time as the system counts it, or None when the process is gone or a zombie."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None if Path("/proc/self/stat").exists() else _start_time_by_ps(pid)
-    return None if fields[0] in "ZX" else fields[19]
-
-
-def _start_time_by_ps(pid: int) -> str | None:
-    done = subprocess.run(
-        ["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    state, _, started = done.stdout.strip().partition(" ")
-    return None if not state or state.startswith("Z") else " ".join(started.split())
 
 
 def spawn(
@@ -141,14 +127,6 @@ def read_pid_file(path: Path) -> tuple[Process, dict[str, object]] | None:
     if not isinstance(pid, int):
         return None
     return Process(pid, str(facts.pop("start_time", ""))), facts
-
-
-def write_json(path: Path, value: object) -> None:
-    """Replaces a JSON file in one step, so that a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
-    temporary.replace(path)
 
 
 def read_json(path: Path) -> dict[str, object]:

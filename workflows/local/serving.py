@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from services.common.errors import Unavailable
-from workflows.local.processes import Process, read_json, spawn, write_json
+from services.common.files import write_json
+from workflows.local.processes import Process, read_json, spawn
 from workflows.local.settings import PlatformSettings
 
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "OMP_NUM_THREADS")

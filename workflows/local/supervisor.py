@@ -25,12 +25,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
+from services.common.files import write_json
+from workflows.local.pids import start_time
+
 LOG_LIMIT = 16 << 20
 RESULT_LIMIT = 256 << 10
 GRACE_SECONDS = 10.0
 NOT_STARTED = 64
 _CHUNK = 1 << 16
 _DRAIN_SECONDS = 1.0
+_HANDLED = frozenset({signal.SIGTERM, signal.SIGCHLD})
 
 
 @dataclass(frozen=True)
@@ -53,28 +57,6 @@ class StepSpec:
     def load(cls, folder: Path) -> StepSpec:
         """Reads `spec.json`."""
         return cls(**json.loads((folder / "spec.json").read_bytes()))
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes a file that is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        view = memoryview(json.dumps(value).encode())
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)
-    temporary.replace(path)
-
-
-def start_time(pid: int) -> str:
-    """When a process started, in the kernel's own clock; empty when it is gone or the system cannot say."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
 
 
 def supervise(folder: Path) -> None:
@@ -176,10 +158,13 @@ class _Supervision:
             _Stream(out_read, self._open("stdout.log"), RESULT_LIMIT),
             _Stream(err_read, self._open("stderr.log"), RESULT_LIMIT),
         ]
+        # A signal that meets the child before it has let go of the supervisor's handlers has to wait, not to be lost.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
         self.child = os.fork()
         if self.child == 0:
             os.close(go_write)
             _become(self.spec, self.lock, go_read, out_write, err_write)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
         for descriptor in (out_write, err_write, go_read):
             os.close(descriptor)
         for stream in self.streams:
@@ -255,6 +240,7 @@ def _become(spec: StepSpec, lock: int, go: int, out: int, err: int) -> NoReturn:
         signal.set_wakeup_fd(-1)
         for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
         os.chdir(spec.cwd)
         if not spec.runner:
             try:

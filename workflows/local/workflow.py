@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from services.common.errors import InvalidInput, NotFound
+from services.common.files import write_json
 from workflows.local.manifest import Manifest, parse_manifest
 from workflows.local.models import Parameter, Spec, Step, nearest, seconds
-from workflows.local.supervisor import write_json
 from workflows.local.templates import Library, StoredTemplates
 
 OUR_IMAGES = ("rookery/*",)

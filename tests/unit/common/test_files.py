@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from services.common.files import replacing
+from services.common.files import replacing, write_json
 
 
 def test_a_file_has_its_new_content_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -25,3 +26,14 @@ def test_a_failure_leaves_the_former_file_and_nothing_else(tmp_path: Path) -> No
         raise OSError("disk full")
     assert [one.name for one in tmp_path.iterdir()] == ["record.json"]
     assert path.read_bytes() == b"former"
+
+
+def test_a_json_file_is_this_users_alone_and_its_folder_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "record.json"
+    for value in ({"b": 1, "a": ["é"]}, {}):
+        write_json(path, value)
+        assert json.loads(path.read_bytes()) == value
+        assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(TypeError):
+        write_json(path, {"a": object()})
+    assert json.loads(path.read_bytes()) == {}

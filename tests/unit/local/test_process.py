@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from services.common.errors import Unavailable
+from services.common.files import write_json
 from workflows.local import process
 from workflows.local.process import Launcher
-from workflows.local.supervisor import write_json
 
 
 def test_a_fork_server_that_always_ends_is_not_started_for_ever(

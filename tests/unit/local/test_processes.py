@@ -8,14 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+from services.common.files import write_json
+from workflows.local.pids import start_time
 from workflows.local.processes import (
     Process,
     read_json,
     read_pid_file,
     spawn_detached,
-    start_time,
     stop,
-    write_json,
     write_pid_file,
 )
 
