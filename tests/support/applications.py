@@ -1,4 +1,4 @@
-"""The three services as applications that are not served, so that their endpoints can be listed."""
+"""The three services as applications that are not served, to list their endpoints; their folders are gone."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ from tests.support.bundles import tiny_audio_bundle
 
 def train_app() -> Any:
     """The train service."""
-    folder = Path(tempfile.mkdtemp(prefix="rookery-docs-"))
-    return create_train(TrainSettings(state_dir=folder / "state", cache_dir=folder / "cache", code_revision="docs"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        return create_train(
+            TrainSettings(state_dir=folder / "state", cache_dir=folder / "cache", code_revision="docs")
+        )
 
 
 def evaluate_app() -> Any:
     """The evaluate service."""
-    folder = Path(tempfile.mkdtemp(prefix="rookery-docs-"))
-    return create_evaluate(EvaluateSettings(state_dir=folder / "state", cache_dir=folder / "cache"))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        return create_evaluate(EvaluateSettings(state_dir=folder / "state", cache_dir=folder / "cache"))
 
 
 def serve_app() -> Any:
     """A served model; a sound has every route."""
-    folder = Path(tempfile.mkdtemp(prefix="rookery-docs-"))
-    bundle = tiny_audio_bundle(folder)
-    settings = ServeSettings(bundle=getattr(bundle, "folder", bundle))
-    return create_web(create_serve(read_bundle(settings.bundle), settings))
+    with tempfile.TemporaryDirectory() as folder:
+        settings = ServeSettings(bundle=tiny_audio_bundle(Path(folder)))
+        return create_web(create_serve(read_bundle(settings.bundle), settings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
     entry = read_pid_file(tmp_path / "pids" / "sockets.json")
     if entry:
         stop([entry[0]], 5)
+    shutil.rmtree(address(tmp_path).parent, ignore_errors=True)
 
 
 def _knock(port: int) -> bool:
