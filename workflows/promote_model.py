@@ -12,6 +12,7 @@ from workflows.templating import (
     add_conclusion,
     output,
     reference,
+    settling,
     step,
     whole,
     workflow_template,
@@ -65,10 +66,5 @@ def promote_model() -> WorkflowTemplate:
                     "on-failure": "withdraw",
                 },
             )
-        settle = {
-            **whole("application", "mlflow-ip"),
-            "environment": "{{workflow.parameters.target-environment}}",
-            "on-failure": "withdraw",
-        }
-        add_conclusion(NAME, settle)
+        add_conclusion(NAME, settling("{{workflow.parameters.target-environment}}", "withdraw"))
     return template

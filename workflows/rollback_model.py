@@ -12,6 +12,7 @@ from workflows.templating import (
     add_conclusion,
     output,
     reference,
+    settling,
     step,
     whole,
     workflow_template,
@@ -61,10 +62,5 @@ def rollback_model() -> WorkflowTemplate:
                     "on-failure": "keep",
                 },
             )
-        settle = {
-            **whole("application", "mlflow-ip"),
-            "environment": "{{workflow.parameters.environment}}",
-            "on-failure": "keep",
-        }
-        add_conclusion(NAME, settle)
+        add_conclusion(NAME, settling("{{workflow.parameters.environment}}", "keep"))
     return template

@@ -7,6 +7,7 @@ image with Hera's runner, so no source code stands in YAML.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from hera.workflows import Parameter, RunnerScriptConstructor, Script, Step, Steps, WorkflowTemplate
@@ -100,25 +101,40 @@ def workflow_template(
     )
 
 
-def add_conclusion(template_name: str, settle: dict[str, str] | None = None) -> None:
-    """Add the exit handler to the WorkflowTemplate that is open.
+@dataclass(frozen=True)
+class LooseEnd:
+    """What the exit handler does when a workflow did not succeed."""
 
-    Args:
-        settle: for a workflow that commits a release: its application, environment, on-failure and mlflow-ip. When
-            the workflow does not succeed, a release that it left unverified is verified or withdrawn.
-    """
-    record = step("record-result", conclusion.conclude, deadline_seconds=120, retries=2)
-    settling = (
-        step("settle-release", delivery.settle_release, deadline_seconds=1800, retries=5) if settle else None
+    name: str
+    template: Script
+    arguments: dict[str, str]
+
+
+def settling(environment: str, on_failure: str) -> LooseEnd:
+    """Verify or withdraw a release that the workflow committed and left unverified."""
+    return LooseEnd(
+        "settle",
+        step("settle-release", delivery.settle_release, deadline_seconds=1800, retries=5),
+        {
+            **whole("application", "mlflow-ip"),
+            "environment": environment,
+            "on-failure": on_failure,
+            **WORKFLOW_IDENTITY,
+        },
     )
+
+
+def add_conclusion(template_name: str, *loose_ends: LooseEnd) -> None:
+    """Add the exit handler to the WorkflowTemplate that is open: tie up loose ends, then record and tell the result."""
+    record = step("record-result", conclusion.conclude, deadline_seconds=120, retries=2)
     with Steps(name="conclude"):
-        if settle and settling:
+        for end in loose_ends:
             Step(
-                name="settle",
-                template=settling,
+                name=end.name,
+                template=end.template,
                 when="{{workflow.status}} != Succeeded",
                 continue_on=ContinueOn(failed=True, error=True),
-                arguments={**settle, **WORKFLOW_IDENTITY},
+                arguments=end.arguments,
             )
         Step(
             name="record-result",

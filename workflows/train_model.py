@@ -10,9 +10,11 @@ from workflows.parameters import APPLICATION, EVAL_IP, MLFLOW_IP, REQUESTED_BY, 
 from workflows.steps import evaluation, releasing, training
 from workflows.templating import (
     WORKFLOW_IDENTITY,
+    LooseEnd,
     add_conclusion,
     output,
     reference,
+    settling,
     step,
     whole,
     workflow_template,
@@ -103,6 +105,10 @@ def train_model() -> WorkflowTemplate:
                     "on-failure": "withdraw",
                 },
             )
-        settle = {**whole("application", "mlflow-ip"), "environment": "staging", "on-failure": "withdraw"}
-        add_conclusion(NAME, settle)
+        stop = LooseEnd(
+            "stop-training",
+            step("stop-training", training.stop_training, deadline_seconds=300),
+            {**whole("application", "train-ip", "mlflow-ip"), "workflow-uid": "{{workflow.uid}}"},
+        )
+        add_conclusion(NAME, stop, settling("staging", "withdraw"))
     return template

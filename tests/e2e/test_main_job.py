@@ -134,6 +134,24 @@ def test_the_engine_is_killed_while_a_model_trains_and_the_run_goes_on(
     assert platform.environment("staging")["version"] == "2"
 
 
+def test_a_workflow_that_is_cancelled_stops_its_training(platform: Platform, mlflow_of: MlflowClient) -> None:
+    name = platform.json("submit", "train-model", "-p", "epochs=900", "-p", "patience=0", "-p", "seed=6")[
+        "name"
+    ]
+    _until(platform, name, lambda run: any(step["name"].startswith("train(") for step in run["steps"]))
+    assert platform("cancel", name).returncode == 0
+    assert _until(platform, name, lambda run: run["finished"] is not None)["phase"] == "Failed"
+    experiment = mlflow_of.experiment_id("digits")
+    deadline = time.monotonic() + 60
+    while True:
+        (run,) = mlflow_of.search_runs([experiment], "params.seed = '6'")
+        if run["info"]["status"] != "RUNNING":
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert run["info"]["status"] == "KILLED"
+
+
 def test_a_promotion_that_is_cancelled_after_its_commit_is_verified_all_the_same(platform: Platform) -> None:
     before = _commits(platform)
     deployer = platform.pids()["deployer"]

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 from hera.workflows import Parameter
 
-from services.common.errors import InvalidInput, Refused
+from services.common.errors import Conflict, InvalidInput, NotFound, Refused
 from services.common.mlflow_rest import MlflowClient, is_terminal, tags_of
 from workflows.steps.http import call
 from workflows.steps.outcome import say, workflow_step
 from workflows.steps.places import facts_of
 from workflows.steps.settings import StepSettings, service_url
 
+IDEMPOTENCY_TAG = "rookery.idempotency_key"
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 120.0
 _NOT_HYPERPARAMETERS = frozenset(
@@ -88,6 +89,33 @@ def wait_for_training(
         raise Refused(f"run {run_id} ended {state}: {reason}")
     say(f"run {run_id} is FINISHED")
     return state
+
+
+@workflow_step
+def stop_training(
+    application: str,
+    train_ip: Annotated[str, Parameter(name="train-ip")],
+    mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
+    workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
+) -> None:
+    """After a workflow that did not succeed: cancel the training that it started, if that still runs."""
+    settings = StepSettings()
+    url = service_url(mlflow_ip, settings.mlflow_url, 8000)
+    with MlflowClient(url, patience_seconds=settings.mlflow_patience_seconds) as mlflow:
+        experiment = mlflow.experiment_id(application)
+        found = mlflow.search_runs([experiment], f"tags.`{IDEMPOTENCY_TAG}` = '{workflow_uid}'")
+    running = [str(run["info"]["run_id"]) for run in found if not is_terminal(str(run["info"]["status"]))]
+    if not running:
+        say("no training of this workflow runs")
+        return
+    train = service_url(train_ip, settings.train_url, 9090)
+    for run_id in running:
+        try:
+            call("POST", f"{train}/runs/{run_id}/cancel", patience_seconds=_PATIENCE_SECONDS)
+        except (Conflict, NotFound) as error:
+            say(f"run {run_id} was not cancelled: {error}")
+        else:
+            say(f"run {run_id} is cancelled")
 
 
 def hyperparameters(parameters: str) -> dict[str, str]:
