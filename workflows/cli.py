@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from services.common.errors import Refused, RookeryError
-from workflows.commands import platform, releases, runs, upkeep
+from workflows.commands import platform, quarantine, releases, runs, upkeep
 from workflows.commands.console import fail, say
 from workflows.commands.options import Chosen
 
@@ -50,7 +50,7 @@ def options(
     Chosen.home = home
 
 
-for module in (platform, runs, releases, upkeep):
+for module in (platform, runs, releases, quarantine, upkeep):
     module.add_to(app)
 
 

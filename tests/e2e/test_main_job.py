@@ -240,12 +240,25 @@ def test_production_goes_back_and_git_says_so(platform: Platform) -> None:
     assert "quarantine" in refused.stdout + refused.stderr
 
 
+def test_a_quarantine_is_listed_and_lifted_by_a_commit(platform: Platform) -> None:
+    listed = platform.json("quarantine", "list")
+    digest = next(entry["image_digest"] for entry in listed if entry["environment"] == "production")
+    before = _commits(platform)
+    done = platform("quarantine", "lift", digest[:19], "--reason", "the wrens were robins")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _commits(platform) == before + 1
+    assert digest not in {entry["image_digest"] for entry in platform.json("quarantine", "list")}
+    assert platform("quarantine", "lift", digest[:19], "--reason", "again").returncode != 0
+    done = promote(platform, "canary", "production", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_why_and_history_need_nothing_but_a_clone(platform: Platform, tmp_path: Path) -> None:
     clone = tmp_path / "clone.git"
     git(tmp_path, "clone", "-q", "--bare", str(platform.gitops), str(clone))
-    assert "version 1" in platform("why", "production", "--repo", str(clone)).stdout
+    assert "version 2" in platform("why", "production", "--repo", str(clone)).stdout
     actions = [step["action"] for step in platform.json("history", "production", "--repo", str(clone))]
-    assert actions[:3] == ["rollback", "promote", "promote"]
+    assert actions[:5] == ["promote", "lift", "rollback", "promote", "promote"]
 
 
 def _run(platform: Platform, name: str) -> dict[str, Any]:
