@@ -98,14 +98,15 @@ class Scheduler:
         name = self.workflow.name
         self.state.set_outcome(phase=RUNNING, message="", started=self.state.outcome.started or time.time())
         self._refresh_globals()
-        root = self.execute(Call(name, name, entry, {}, "", None))
+        given = self.workflow.parameters
+        root = self.execute(Call(name, name, entry, given, "", None))
         if root is None or not root.fulfilled:
             return
         ended: Node | None = None
         if exits:
             self._exit_globals(root)
             ended = self.execute(
-                Call(f"{name}.onExit", f"{name}.onExit", exits[0], {}, "", None, is_exit=True)
+                Call(f"{name}.onExit", f"{name}.onExit", exits[0], given, "", None, is_exit=True)
             )
             if ended is None or not ended.fulfilled:
                 return

@@ -38,6 +38,14 @@ def validate(library: Library, *, host_images: Sequence[str] = ()) -> None:
         _unique((t.name for t in _all(library, scope)), f"templates{scope and ' of ' + scope}")
     _unique((p.name for p in spec.arguments.parameters), "spec.arguments.parameters")
     parameters = {p.name for p in spec.arguments.parameters}
+    for call, scope in entry_calls(spec):
+        for one in library.find(call, scope).template.inputs.parameters:
+            if one.name not in parameters and one.value is None and one.default is None:
+                raise InvalidInput(
+                    f"spec.{'onExit' if call.name == 'onExit' else 'entrypoint'}: the input {one.name} has no value",
+                    value=call.template,
+                    allowed=f"a parameter {one.name} in spec.arguments, or a default of the input",
+                )
     checked = 0
     for found in library.walk(entry_calls(spec)):
         _Check(library, found, parameters, host_images).run()

@@ -68,6 +68,16 @@ def test_a_good_workflow_passes() -> None:
             "workflow.parameters.wrod",
             r"templates\[main\]\.steps\[one\].*did you mean 'workflow.parameters.word'",
         ),
+        (
+            "  - name: main\n",
+            "  - name: main\n    inputs: {parameters: [{name: word}, {name: lost}]}\n",
+            r"spec\.entrypoint: the input lost has no value.*spec\.arguments",
+        ),
+        (
+            "  - name: bye\n",
+            "  - name: bye\n    inputs: {parameters: [{name: lost}]}\n",
+            r"spec\.onExit: the input lost has no value",
+        ),
         ("{{steps.one.status}}", "{{steps.two.status}}", r"failed to resolve \{\{steps.two.status\}\}"),
         ("{{item.x}}", "{{items.x}}", r"failed to resolve \{\{items.x\}\}"),
         ("{{tasks.a.outputs.parameters.out}}", "{{tasks.a.outputs.parameters.put}}", "did you mean"),
