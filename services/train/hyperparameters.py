@@ -74,7 +74,12 @@ class Hyperparameters(BaseModel):
     sample_rate: int | None = Field(
         None, ge=4_000, le=96_000, description="Hz; auto: that of the recordings, at most 32000"
     )
-    window_seconds: float = Field(5.0, gt=0.1, le=60, description="length of one window of sound")
+    window_seconds: float | None = Field(
+        None,
+        gt=0.1,
+        le=60,
+        description="length of one window of sound; auto: 5, or the median recording's length if that is shorter",
+    )
     hop_seconds: float | None = Field(
         None, gt=0.05, le=60, description="distance of windows; auto: one window, so they do not overlap"
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from services.bundle.manifest import AudioPreprocessing, ImagePreprocessing, Preprocessing
 from services.common.errors import InvalidInput
 from services.data.dataset import Dataset
@@ -11,6 +13,8 @@ _IMAGE_SIZE = 64
 _HIGHEST_RATE = 32_000
 _HIGHEST_BAND = 15_000.0
 _SOUND_MIXUP = 0.2
+_WINDOW_SECONDS = 5.0
+_SHORTEST_WINDOW = 1.0
 
 
 def resolve(hyper: Hyperparameters, dataset: Dataset) -> Hyperparameters:
@@ -33,21 +37,30 @@ def resolve(hyper: Hyperparameters, dataset: Dataset) -> Hyperparameters:
             value=(hyper.fmin, fmax),
             allowed=f"0 to {rate / 2:g} Hz",
         )
-    hop = hyper.hop_seconds or hyper.window_seconds
-    if hop > hyper.window_seconds:
+    window = hyper.window_seconds or _window_seconds(dataset)
+    hop = hyper.hop_seconds or window
+    if hop > window:
         raise InvalidInput(
             "hop_seconds would leave gaps between the windows",
             value=hop,
-            allowed=f"at most window_seconds, {hyper.window_seconds:g}",
+            allowed=f"at most window_seconds, {window:g}",
         )
     return hyper.model_copy(
         update={
             "sample_rate": rate,
             "fmax": fmax,
+            "window_seconds": window,
             "hop_seconds": hop,
             "mixup": _SOUND_MIXUP if hyper.mixup is None else hyper.mixup,
         }
     )
+
+
+def _window_seconds(dataset: Dataset) -> float:
+    """Five seconds, or what the median recording fills: a model that learned padding takes whole windows for novel."""
+    median = float(dataset.defaults.get("seconds", 0)) or _WINDOW_SECONDS
+    # Rounded to less than the tail that gets no window of its own, so that equal recordings make one window each.
+    return min(_WINDOW_SECONDS, max(_SHORTEST_WINDOW, math.floor(median * 100) / 100))
 
 
 def raw_preprocessing(hyper: Hyperparameters, dataset: Dataset) -> Preprocessing:
@@ -62,7 +75,8 @@ def raw_preprocessing(hyper: Hyperparameters, dataset: Dataset) -> Preprocessing
             std=[1.0] * channels,
             invert=bool(dataset.defaults.get("invert", False)),
         )
-    assert hyper.sample_rate is not None and hyper.fmax is not None and hyper.hop_seconds is not None
+    assert hyper.sample_rate is not None and hyper.fmax is not None
+    assert hyper.window_seconds is not None and hyper.hop_seconds is not None
     return AudioPreprocessing(
         sample_rate=hyper.sample_rate,
         window_seconds=hyper.window_seconds,

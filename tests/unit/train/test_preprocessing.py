@@ -35,6 +35,18 @@ def test_auto_follows_the_recordings() -> None:
     assert (made.mean, made.std, made.hop_seconds) == (-40.0, 20.0, 3)
 
 
+@pytest.mark.parametrize(
+    ("median", "window"), [(4.0, 4), (3.987, 3.98), (0.6, 1), (5.0, 5), (31.2, 5), (0, 5)]
+)
+def test_the_window_is_no_longer_than_the_usual_recording(median: float, window: float) -> None:
+    sounds = _dataset("audio", sample_rate=16_000, seconds=median)
+    found = resolve(Hyperparameters(), sounds)
+    assert (found.window_seconds, found.hop_seconds) == (window, window)
+    assert resolve(Hyperparameters(window_seconds=6), sounds).window_seconds == 6
+    made = raw_preprocessing(found, sounds)
+    assert isinstance(made, AudioPreprocessing) and made.window_seconds == window
+
+
 def test_a_hop_that_leaves_gaps_is_refused() -> None:
     sounds = _dataset("audio", sample_rate=32_000)
     assert resolve(Hyperparameters(window_seconds=3, hop_seconds=3), sounds).hop_seconds == 3
