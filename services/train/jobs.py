@@ -15,10 +15,9 @@ import uuid
 from collections import Counter
 from pathlib import Path
 
-from services.common.digest import canonical_json, digest_bytes
 from services.common.errors import Conflict, NotFound, RookeryError, Unavailable
-from services.common.mlflow_rest import is_terminal, tags_of
-from services.train import records, tracking
+from services.train import records
+from services.train.creation import Creation
 from services.train.settings import TrainSettings
 from services.train.supervisor import Supervisor, end
 from services.train.tracking import Tracking
@@ -28,7 +27,6 @@ _TICK_SECONDS = 0.1
 _TELL_SECONDS = 2.0
 _CREATION_SECONDS = 120.0
 _KEPT = 1000
-_TAG_REQUEST = "rookery.request"
 
 
 class Jobs:
@@ -48,12 +46,12 @@ class Jobs:
         self._keys: Counter[str] = Counter()
         self._key_freed = threading.Condition(self._lock)
         self._jobs: dict[str, records.Job] = {}
-        self._experiments: dict[str, str] = {}
         self._tidy: set[str] = set()
         self._supervisor = Supervisor(settings)
         self._mlflow = Tracking(
             str(settings.mlflow_url), patience_seconds=0, timeout_seconds=settings.mlflow_timeout_seconds
         )
+        self._creation = Creation(self._mlflow, self._lock, self._folder)
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._tell = threading.Event()
@@ -102,12 +100,12 @@ class Jobs:
             if job.run_id:
                 return job.model_copy()
             try:
-                self._give_run(job)
+                self._creation.give_run(job)
             except (Unavailable, OSError, ValueError) as error:
                 # The run may exist all the same; `_settle_creation` will find it.
                 raise Unavailable(f"the run could not be made in MLflow: {error}") from error
             except RookeryError:
-                self._experiments.pop(request.application, None)
+                self._creation.forget_experiment(request.application)
                 with self._lock:
                     self._forget(job)
                 raise
@@ -190,62 +188,10 @@ class Jobs:
             self._jobs[job.job_id] = job
             return job
 
-    def _give_run(self, job: records.Job) -> None:
-        """Take up the run that was made for this key before, or make it."""
-        job.claimed = True
-        experiment_id, is_new = self._experiment(job.request.application)
-        found = []
-        if job.key and not is_new:
-            found = self._mlflow.find_by_tag(experiment_id, tracking.TAG_KEY, job.key)
-        if found:
-            self._adopt(job, experiment_id, found)
-            return
-        run_id = self._mlflow.create_run(experiment_id, self._run_name(job), self._tags(job))
-        self._record_run(job, experiment_id, run_id)
-
-    def _adopt(self, job: records.Job, experiment_id: str, found: list[dict[str, object]]) -> None:
-        run = found[0]
-        if tags_of(run).get(_TAG_REQUEST) != _digest(job.request):
-            raise Conflict("the Idempotency-Key was used for another request", value=job.key)
-        info = dict(run["info"])  # type: ignore[call-overload]
-        if is_terminal(str(info["status"])):
-            end(job, info["status"], "ended before this service knew of it")
-            job.told = True
-        self._record_run(job, experiment_id, str(info["run_id"]))
-
-    def _record_run(self, job: records.Job, experiment_id: str, run_id: str) -> None:
-        with self._lock:
-            job.experiment_id, job.run_id, job.claimed = experiment_id, run_id, False
-            if job.stage == "creating":
-                job.stage = "queued"
-            records.write(self._path(job) / "job.json", job)
-
     def _release_claim(self, job: records.Job) -> None:
         with self._lock:
             job.claimed = False
         self._tell.set()
-
-    def _experiment(self, application: str) -> tuple[str, bool]:
-        """Its id, and whether it was made just now, so that no run can be in it."""
-        if application in self._experiments:
-            return self._experiments[application], False
-        made = self._mlflow.new_experiment(application)
-        self._experiments[application] = made or self._mlflow.experiment_id(application)
-        return self._experiments[application], made is not None
-
-    def _tags(self, job: records.Job) -> dict[str, str]:
-        tags = {
-            tracking.TAG_APPLICATION: job.request.application,
-            tracking.TAG_MODEL_NAME: job.request.model_name,
-            tracking.TAG_REVISION: job.code_revision,
-            tracking.TAG_JOB: job.job_id,
-            _TAG_REQUEST: _digest(job.request),
-            "mlflow.source.name": "rookery train service",
-        }
-        return tags | ({tracking.TAG_KEY: job.key} if job.key else {})
-
-    def _run_name(self, job: records.Job) -> str:
-        return f"{job.request.model_name}-{job.job_id[:8]}"
 
     # Threads
 
@@ -281,7 +227,7 @@ class Jobs:
 
     def _inform(self) -> None:
         """Tell MLflow what it does not know yet, for as long as that takes."""
-        self._warm_up()
+        self._creation.warm_up()
         while not self._stopping.is_set():
             with self._lock:
                 open_ends = [job for job in self._jobs.values() if job.stage == "ended" and not job.told]
@@ -300,13 +246,6 @@ class Jobs:
             self._tell.wait(_TELL_SECONDS)
             self._tell.clear()
 
-    def _warm_up(self) -> None:
-        """The first call to a server costs more than a request may wait; it may as well bring something."""
-        try:
-            self._experiments.update(self._mlflow.experiments())
-        except RookeryError as error:
-            _LOG.warning("the experiments are asked for one by one: %s", error)
-
     def _tell_end(self, job: records.Job) -> None:
         reason = job.reason
         try:
@@ -321,8 +260,7 @@ class Jobs:
 
     def _settle_creation(self, job: records.Job) -> None:
         """A run that was perhaps made, by a request that got no answer."""
-        experiment_id, _ = self._experiment(job.request.application)
-        found = self._mlflow.find_by_tag(experiment_id, tracking.TAG_JOB, job.job_id)
+        experiment_id, found = self._creation.find_made(job)
         with self._lock:
             if job.claimed or job.stage != "creating":
                 return
@@ -332,7 +270,7 @@ class Jobs:
                 return
             if not job.key:
                 end(job, "FAILED", "the request for this training was never answered, so nobody waits for it")
-            self._record_run(job, experiment_id, str(found[0]["info"]["run_id"]))
+            self._creation.record_run(job, experiment_id, str(found[0]["info"]["run_id"]))
         for double in found[1:]:
             self._mlflow.close_run(str(double["info"]["run_id"]), "KILLED", "made twice for one request")
         self._wake.set()
@@ -394,7 +332,3 @@ def _remove_all_but(folder: Path, names: frozenset[str]) -> None:
                 shutil.rmtree(path, ignore_errors=True)
             elif path.name not in names:
                 path.unlink(missing_ok=True)
-
-
-def _digest(request: records.Request) -> str:
-    return digest_bytes(canonical_json(request.model_dump(mode="json")))

@@ -77,7 +77,7 @@ def _die_after_creation(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*_: object) -> None:
         raise _Killed
 
-    monkeypatch.setattr(jobs, "_record_run", die)
+    monkeypatch.setattr(jobs._creation, "record_run", die)
 
 
 def test_a_key_finds_the_run_of_a_service_that_died_before_it_noted_the_run(
@@ -184,7 +184,7 @@ def test_a_new_application_costs_two_calls_and_one_that_is_there_is_not_asked_fo
     assert asked == ["experiments/create", "runs/create"]
     again = make(_settings(tmp_path / "b", mlflow.url))
     again.start()
-    _wait(lambda: request.application in again._experiments)
+    _wait(lambda: request.application in again._creation._experiments)
     asked.clear()
     assert again.submit(request, "key-4").run_id == first.run_id
     assert asked == ["runs/search"]
