@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ import pytest
 import typer
 from typer.main import get_command
 
+from services.data.generate import write_pictures
 from tests.support.gitops import REPOSITORY, Remote, git
 from workflows.cli import app, main
 from workflows.commands.options import Chosen, complete_environment, complete_template
 from workflows.commands.templates import parse_parameters, template_names
+from workflows.local.status import EnvironmentStatus
 
 COMMANDS = (
     "app approve cancel demo doctor down history logs plan render resume rollback runs status submit up verify why"
@@ -138,15 +142,18 @@ def test_a_plan_says_what_would_change_and_what_would_refuse_it(cli: Cli, remote
         (["why", "staging", "-a", "nothing"], 1, "there is no such environment"),
         (["why", "../../etc"], 1, "this is no name of an environment"),
         (["history", "staging", "--repo", "/nonexistent"], 1, "there is no git repository"),
-        (["submit"], 1, "either the name of a template or --file"),
+        (["submit"], 2, "either the name of a template or --file"),
         (["submit", "train-model"], 1, "`rookery up` first"),
-        (["submit", "--file", "/nonexistent.yaml"], 1, "nonexistent.yaml"),
+        (["submit", "train-mode"], 2, "rollback-model, train-model (did you mean 'train-model'?)"),
+        (["submit", "../../etc/passwd"], 2, "there is no such workflow template"),
+        (["submit", "--file", "/nonexistent.yaml"], 2, "nonexistent.yaml"),
         (["logs", "no-such-run"], 1, "there is no such run"),
         (["resume", "no-such-run"], 1, "there is no such run"),
         (["cancel", "../../etc"], 1, "there is no such run"),
         (["approve", "no-such-run"], 1, "there is no such run"),
         (["rollback", "production"], 1, "`rookery up` first"),
-        (["status"], 1, "no branch main"),
+        (["status"], 1, "`rookery up` first"),
+        (["verify", "canary"], 1, "`rookery up` first"),
         (["down", "--purge"], 1, "--purge --yes"),
     ],
 )
@@ -162,6 +169,71 @@ def test_an_error_is_one_line_and_an_exit_code(
     assert "Traceback" not in done.err
 
 
+def test_an_unknown_environment_is_told_with_those_of_its_application_alone(cli: Cli, tmp_path: Path) -> None:
+    remote = Remote(tmp_path / "remote" / "home")
+    shutil.copytree(remote.path, tmp_path / "home" / "gitops.git")
+    made = cli("app", "create", "shapes", "--data-source", "digits", "--kind", "image")
+    assert made.code == 0, made.err
+    done = cli("why", "prod")
+    assert "digits staging, digits canary, digits production" in done.err or "digits canary" in done.err
+    assert "shapes" not in done.err
+    assert "shapes staging" in cli("why", "prod", "-a", "nothing").err
+
+
+@pytest.mark.parametrize("home", ["/proc/x", "/dev/null"])
+@pytest.mark.parametrize("command", ["up", "status"])
+def test_a_folder_that_cannot_be_is_one_line(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, home: str, command: str
+) -> None:
+    monkeypatch.setenv("ROOKERY_HOME", home)
+    done = cli(command)
+    assert done.code == 1
+    assert done.err.startswith("error: ")
+    assert home in done.err
+    assert done.err.count("\n") == 1
+
+
+def test_an_output_that_takes_nothing_is_one_line(remote: Remote) -> None:
+    command = [sys.executable, "-m", "workflows.cli", "history", "staging", "--repo", str(remote.path)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            command, cwd=REPOSITORY, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: No space left on device\n"
+
+
+def test_purging_nothing_says_so(cli: Cli, tmp_path: Path) -> None:
+    done = cli("down", "--purge", "--yes")
+    assert done.code == 0
+    assert f"nothing to delete: there is no {tmp_path / 'home'}" in done.out
+
+
+def test_a_narrow_status_breaks_no_word(cli: Cli, remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = cli("--home", remote.home, "status")
+    assert done.code == 1
+    line = next(line for line in done.out.splitlines() if " staging " in line)
+    assert re.search(r" 2 +000000000000 +\d{4}-\d\d-\d\d \d\d:\d\d ", line)
+    assert all(len(line) <= 80 for line in done.out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("change", "good"),
+    [
+        ({}, True),
+        ({"phase": "empty", "health": ""}, True),
+        ({"phase": "failed"}, False),
+        ({"health": "down"}, False),
+        ({"drift": "nobody answers"}, False),
+    ],
+)
+def test_an_environment_that_failed_is_not_good(change: dict[str, str], good: bool) -> None:
+    texts = dict.fromkeys([field.name for field in fields(EnvironmentStatus)], "")
+    status = EnvironmentStatus(**{**texts, "phase": "running", "health": "ok", **change})  # type: ignore[arg-type]
+    assert status.good is good
+
+
 def test_an_unsupported_workflow_is_refused_by_name(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "workflow.yaml"
     file.write_text(
@@ -169,8 +241,39 @@ def test_an_unsupported_workflow_is_refused_by_name(cli: Cli, tmp_path: Path) ->
         "spec: {entrypoint: a, templates: [{name: a, resource: {action: get}}]}\n"
     )
     done = cli("submit", "--file", file)
-    assert done.code == 1
+    assert done.code == 2
     assert "resource" in done.err
+
+
+def test_a_foreign_image_runs_here_when_its_pattern_is_given(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "workflow.yaml"
+    file.write_text(
+        "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {generateName: x-}\n"
+        "spec: {entrypoint: a, templates: [{name: a, container: {image: 'busybox:1', command: ['true']}}]}\n"
+    )
+    refused = cli("submit", "--file", file)
+    assert refused.code == 2
+    assert "--host-image 'busybox:1'" in refused.err
+    done = cli("submit", "--file", file, "--host-image", "python:*", "--host-image", "busybox:*", "--wait")
+    assert (done.code, done.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [([], "parameters without a value: word"), (["-p", "word=x", "-p", "wrod=y"], "did you mean 'word'")],
+)
+def test_parameters_that_do_not_fit_are_wrong_usage(
+    cli: Cli, tmp_path: Path, given: list[str], message: str
+) -> None:
+    file = tmp_path / "workflow.yaml"
+    file.write_text(
+        "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {generateName: x-}\n"
+        "spec: {entrypoint: a, arguments: {parameters: [{name: word}]}, "
+        "templates: [{name: a, container: {image: rookery/x, command: ['true']}}]}\n"
+    )
+    done = cli("submit", "--file", file, *given)
+    assert done.code == 2
+    assert message in done.err
 
 
 def test_applications_are_listed_from_git(cli: Cli, remote: Remote) -> None:
@@ -210,8 +313,53 @@ def test_a_new_application_trains_the_small_family_when_none_is_named(
     cli: Cli, remote: Remote, tmp_path: Path, kind: str, model: str
 ) -> None:
     shutil.copytree(remote.path, tmp_path / "home" / "gitops.git")
-    made = cli("app", "create", "mushrooms", "--data-source", "/data/mushrooms", "--kind", kind, "--json")
+    made = cli("app", "create", "mushrooms", "--data-source", "s3://data/mushrooms", "--kind", kind, "--json")
     assert made.json()["model_name"] == model
+
+
+def test_a_relative_folder_is_committed_as_an_absolute_path(
+    cli: Cli, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(remote.path, tmp_path / "home" / "gitops.git")
+    write_pictures(tmp_path / "shapes", items=24, classes=2, seed=1)
+    monkeypatch.chdir(tmp_path)
+    facts = cli("app", "create", "shapes", "--data-source", "shapes?min_items=3", "--json").json()
+    assert (facts["data_source"], facts["kind"]) == (f"{tmp_path}/shapes?min_items=3", "image")
+
+
+_SOUNDS = "synthetic-birds?recordings=12&species=2&seconds=0.5"
+
+
+@pytest.mark.parametrize(
+    ("source", "others", "reasons"),
+    [
+        ("digits", ["--model-name", "vit"], ["unknown model name", "mel-cnn"]),
+        ("digits", ["--model-name", "mel-cnn"], ["mel-cnn is trained on sounds", "resnet18"]),
+        (_SOUNDS, ["--model-name", "cnn"], ["cnn is trained on pictures", "mel-resnet18"]),
+        ("digits", ["--kind", "audio"], ["holds pictures, not sounds"]),
+        ("../nowhere/shapes", [], ["unknown data source", "/path/to/folder"]),
+        ("/nowhere/shapes", ["--kind", "image"], ["the data source is no folder"]),
+        ("{tmp}/one", [], ["1 classes"]),
+        ("s3://", ["--kind", "image"], ["no name of a bucket", "s3://bucket/prefix"]),
+        ("s3://data/shapes", [], ["say what it holds", "--kind"]),
+        ("s3://data/shapes", ["--kind", "audio", "--model-name", "cnn"], ["cnn is trained on pictures"]),
+    ],
+)
+def test_an_application_that_could_not_be_trained_is_not_committed(
+    cli: Cli, remote: Remote, tmp_path: Path, source: str, others: list[str], reasons: list[str]
+) -> None:
+    gitops = tmp_path / "home" / "gitops.git"
+    shutil.copytree(remote.path, gitops)
+    before = git(gitops, "rev-parse", "main")
+    write_pictures(tmp_path / "made", items=24, classes=2, seed=1)
+    (tmp_path / "made/training/class_00").rename(tmp_path / "one")
+    (tmp_path / "one" / "class_00").mkdir()
+    for picture in (tmp_path / "one").glob("*.*"):
+        picture.rename(tmp_path / "one" / "class_00" / picture.name)
+    done = cli("app", "create", "shapes", "--data-source", source.format(tmp=tmp_path), *others)
+    assert done.code == 1
+    assert all(reason in done.err for reason in reasons), done.err
+    assert git(gitops, "rev-parse", "main") == before
 
 
 @pytest.mark.parametrize(("code", "expected"), [("exit 1", 1), ("exit 3", 3)])
@@ -260,7 +408,7 @@ def test_what_is_no_parameter_is_wrong_input(cli: Cli, given: list[str], tmp_pat
     file = tmp_path / "w.yaml"
     file.write_text("kind: Workflow\n")
     done = cli("submit", "--file", file, *(part for item in given for part in ("-p", item)))
-    assert done.code == 1
+    assert done.code == 2
     assert "parameter" in done.err
 
 

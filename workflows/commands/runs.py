@@ -7,21 +7,25 @@ from typing import Annotated
 
 import typer
 
-from services.common.errors import InvalidInput, Refused, RookeryError
-from workflows.commands.console import duration, local_time, print_json, print_table, say
+from services.common.errors import InvalidInput, NotFound, Refused, RookeryError
+from workflows.commands.console import duration, fail, local_time, print_json, print_table, say
 from workflows.commands.options import Json, RunName, complete_run, complete_template, settings, user
-from workflows.commands.templates import RENDERED, parse_parameters
+from workflows.commands.templates import RENDERED, parse_parameters, template_names
 from workflows.commands.watching import first_line, follow, phase_of, run_as_dict, seconds_of
 from workflows.local.settings import PlatformSettings
 
 PANEL = "Workflows"
+WRONG_USAGE = 2
 Wait = Annotated[
     bool,
     typer.Option(
-        "--wait", "-w", help="Wait for the end; the exit code is 3 if a step refused, 1 if it failed."
+        "--wait",
+        "-w",
+        help="Wait for the end. The exit code is 0 if it succeeded, 3 if the first step that failed exited with 3 "
+        "(a refusal or a wrong value), else 1.",
     ),
 ]
-Watch = Annotated[bool, typer.Option("--watch", help="Wait, and show the steps as they go.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Wait, as --wait does, and show the steps as they go.")]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -41,6 +45,14 @@ def submit(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="Any workflow in YAML instead of a template of ours.")
     ] = None,
+    host_image: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--host-image",
+            metavar="PATTERN",
+            help="Images besides rookery/* whose commands run on this machine, such as 'python:*'; may be repeated.",
+        ),
+    ] = None,
     wait: Wait = False,
     watch: Watch = False,
     as_json: Json = False,
@@ -48,6 +60,7 @@ def submit(
     """Run a workflow: one of our templates, or any file.
 
     A file that uses what the local engine does not support is refused by the name of it, before anything runs.
+    The exit code is 2 when the workflow or its parameters are refused so.
 
     Examples:
 
@@ -55,24 +68,14 @@ def submit(
 
         rookery submit promote-model -p source-environment=staging -p target-environment=canary -p model-version=3
 
-        rookery submit --file workflow.yaml --wait
+        rookery submit --file workflow.yaml --host-image 'python:*' --wait
     """
-    from workflows.local import control
-    from workflows.local.platform import require_up
-    from workflows.local.templates import TemplateStore
-
     chosen = settings()
-    if (template is None) == (file is None):
-        raise InvalidInput("give either the name of a template or --file", value=template or file)
-    manifest: str | Path
-    if template is not None:
-        require_up(chosen)
-        manifest = template
-        parameters = _with_user(template, parse_parameters(parameter or [], hyphens=True))
-    else:
-        assert file is not None
-        manifest, parameters = file, parse_parameters(parameter or [])
-    name = control.submit(manifest, parameters, home=chosen.home, templates=TemplateStore(RENDERED))
+    try:
+        name = _send(chosen, template, file, parameter or [], host_image or [])
+    except (InvalidInput, NotFound) as error:
+        fail(str(error))
+        raise typer.Exit(WRONG_USAGE) from error
     conclude(chosen, name, wait=wait, watch=watch, as_json=as_json)
 
 
@@ -121,7 +124,10 @@ def logs(
 
 
 def resume(name: RunName, wait: Wait = False, watch: Watch = False, as_json: Json = False) -> None:
-    """Go on with a workflow whose engine was killed; steps that finished do not run again.
+    """Go on with a workflow whose engine is gone, such as after a restart of this machine.
+
+    Steps that finished do not run again; a step whose process still runs is taken up, and one whose process is gone
+    runs again. A workflow that has ended is not resumed: submit it anew.
 
     Examples:
 
@@ -193,6 +199,31 @@ def conclude(chosen: PlatformSettings, name: str, *, wait: bool, watch: bool, as
         raise Refused(message) if refused else RookeryError(message)
     if not as_json:
         say(f"{name} {run.phase} after {duration(seconds_of(run))}")
+
+
+def _send(
+    chosen: PlatformSettings, template: str | None, file: Path | None, given: list[str], images: list[str]
+) -> str:
+    from workflows.local import control
+    from workflows.local.models import nearest
+    from workflows.local.platform import require_up
+    from workflows.local.templates import TemplateStore
+
+    manifest: str | Path
+    if template is not None and file is None:
+        names = template_names()
+        if template not in names:
+            hint = nearest(template, names)
+            allowed = f"{', '.join(names)}{f' ({hint})' if hint else ''}"
+            raise NotFound("there is no such workflow template", value=template, allowed=allowed)
+        manifest, parameters = template, _with_user(template, parse_parameters(given, hyphens=True))
+        require_up(chosen)
+    elif file is not None and template is None:
+        manifest, parameters = file, parse_parameters(given)
+    else:
+        raise InvalidInput("give either the name of a template or --file", value=template or file)
+    store = TemplateStore(RENDERED)
+    return control.submit(manifest, parameters, home=chosen.home, templates=store, host_images=images)
 
 
 def _with_user(template: str, parameters: dict[str, str]) -> dict[str, str]:
