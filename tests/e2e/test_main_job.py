@@ -141,12 +141,9 @@ def test_a_workflow_that_is_cancelled_stops_its_training(platform: Platform, mlf
     _until(platform, name, lambda run: any(step["name"].startswith("train(") for step in run["steps"]))
     assert platform("cancel", name).returncode == 0
     assert _until(platform, name, lambda run: run["finished"] is not None)["phase"] == "Failed"
-    experiment = mlflow_of.experiment_id("digits")
+    start = next(step for step in _run(platform, name)["steps"] if step["name"].startswith("start("))
     deadline = time.monotonic() + 60
-    while True:
-        (run,) = mlflow_of.search_runs([experiment], "params.seed = '6'")
-        if run["info"]["status"] != "RUNNING":
-            break
+    while (run := mlflow_of.run(start["outputs"]["run-id"]))["info"]["status"] == "RUNNING":
         assert time.monotonic() < deadline
         time.sleep(0.5)
     assert run["info"]["status"] == "KILLED"
