@@ -101,7 +101,7 @@ def test_what_is_wrong_is_said_before_a_run_starts(train: Server, tmp_path: Path
     assert "unknown data source" in _refusal(train, {**SMALL, "data_source": "letters"})
     assert "outside the folders" in _refusal(train, {**SMALL, "data_source": str(tmp_path)})
     assert "outside the folders" in _refusal(train, {**SMALL, "data_source": "/../../etc"})
-    assert "small letters" in _refusal(train, {**SMALL, "application": "../../x"})
+    assert "lower-case letters" in _refusal(train, {**SMALL, "application": "../../x"})
     assert "trained on sounds" in _refusal(train, {**SMALL, "model_name": "mel-cnn"})
     assert "no pretrained weights" in _refusal(train, {**SMALL, "pretrained": "/etc/passwd"})
     resnet = {**SMALL, "model_name": "resnet18"}
