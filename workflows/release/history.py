@@ -213,15 +213,16 @@ def _check_there(git: Git, revision: str, application: str, environment: str) ->
         raise NotFound("the repository has no such commit or branch", value=revision) from error
     tree = Tree(git, commit)
     if not tree.names(f"k8s/apps/{application}/{environment}"):
-        known = ", ".join(_environments(tree)) or "none"
+        known = ", ".join(_environments(tree, application)) or "none"
         raise NotFound("there is no such environment", value=f"{application} {environment}", allowed=known)
 
 
-def _environments(tree: Tree) -> Iterable[str]:
-    for application in tree.names("k8s/apps"):
-        for name in tree.names(f"k8s/apps/{application}"):
-            if tree.names(f"k8s/apps/{application}/{name}"):
-                yield f"{application} {name}"
+def _environments(tree: Tree, application: str) -> Iterable[str]:
+    """Those of one application; of all when there is none of this name."""
+    for place in [application] if tree.names(f"k8s/apps/{application}") else tree.names("k8s/apps"):
+        for name in tree.names(f"k8s/apps/{place}"):
+            if tree.names(f"k8s/apps/{place}/{name}"):
+                yield f"{place} {name}"
 
 
 def _blobs(git: Git, names: list[str]) -> list[bytes | None]:
