@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -57,7 +59,10 @@ for module in (platform, runs, releases, quarantine, upkeep):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; an error of the platform's own kinds is one line and an exit code."""
     try:
-        app(args=arguments if arguments is None else list(arguments), prog_name="rookery")
+        try:
+            app(args=arguments if arguments is None else list(arguments), prog_name="rookery")
+        finally:
+            _flush()
     except Refused as error:
         fail(str(error))
         sys.exit(REFUSED)
@@ -66,9 +71,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(FAILED)
     except BrokenPipeError:
         sys.exit(FAILED)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename is not None else ""
+        fail(f"{where}{error.strerror or error}")
+        sys.exit(FAILED)
     except KeyboardInterrupt:
         fail("interrupted")
         sys.exit(INTERRUPTED)
+
+
+def _flush() -> None:
+    """Writes what is left; an output that takes nothing is given up, or Python complains once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        with suppress(OSError, ValueError):
+            os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        raise
 
 
 if __name__ == "__main__":

@@ -133,6 +133,12 @@ def _read_file(path: Path) -> dict[str, Any]:
         values = tomllib.loads(path.read_text())
     except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise InvalidInput(
+            f"the state folder cannot be read: {error.strerror}",
+            value=str(path.parent),
+            allowed="another folder in ROOKERY_HOME",
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} is no TOML: {error}") from error
     if "home" in values:
