@@ -19,6 +19,8 @@ from services.data.splits import assign_splits
 from services.data.synthetic import BirdOptions, recordings
 
 _AUTHORS = 12
+_RECORDINGS = 240
+_PICTURES = 600
 _COLUMNS = ("primary_label", "secondary_labels", "author", "license", "rating", "filename")
 
 
@@ -89,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m services.data.generate", description=__doc__)
     parser.add_argument("what", choices=("birds", "birdclef", "pictures"))
     parser.add_argument("folder", type=Path, metavar="DIR", help="a folder that is new or empty")
-    parser.add_argument("--items", type=int, default=240, help="recordings or pictures (default 240)")
+    parser.add_argument("--items", type=int, help="default: 240 recordings or 600 pictures")
     parser.add_argument("--classes", type=int, default=6, help="species or shapes (default 6)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a recording (default 4)")
@@ -119,6 +121,8 @@ def _bird_options(asked: argparse.Namespace) -> BirdOptions:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0, or 2 with a sentence on standard error."""
     asked = _parser().parse_args(arguments)
+    if asked.items is None:
+        asked.items = _PICTURES if asked.what == "pictures" else _RECORDINGS
     try:
         if asked.folder.exists() and any(asked.folder.iterdir()):
             raise InvalidInput("the folder is not empty", value=str(asked.folder))

@@ -1,15 +1,17 @@
-"""Invented pictures: a shape for each class on a textured ground, in many sizes, colours and positions."""
+"""Invented pictures: for each class a shape of its own colour and grain, in many sizes, shades and positions."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 SHAPES = ("disc", "square", "triangle", "ring", "cross", "star", "stripes", "checks", "crescent", "dots")
+_HUE_STEP = 0.3
 _ORIENTATION = 0x0112
 _TURNED_RIGHT = 6
 
@@ -28,7 +30,7 @@ def pictures(classes: int, items: int, seed: int) -> Iterator[Picture]:
     for index in range(items):
         rng = np.random.default_rng([seed, index])
         label = index % classes
-        picture = _draw(SHAPES[label], rng)
+        picture = _draw(label, rng)
         number = index // classes
         if number % 3 == 0:
             yield Picture(label, f"{label}_{number}.png", _encode(picture, "PNG"))
@@ -53,22 +55,33 @@ def _encode(picture: Image.Image, format_: str, exif: Image.Exif | None = None) 
     return file.getvalue()
 
 
-def _draw(shape: str, rng: np.random.Generator) -> Image.Image:
-    """A shape of one colour, a third to two thirds of the shorter side, on noise of another colour."""
-    width, height = (int(side) for side in rng.integers(72, 200, size=2))
-    ground = rng.integers(20, 110, size=3)
-    coarse = rng.normal(0, 28, size=(8, 8, 1)) * np.ones(3)
+def _draw(label: int, rng: np.random.Generator) -> Image.Image:
+    """A grained shape, two fifths to three quarters of the shorter side, on noise of any other colour."""
+    width, height = (int(side) for side in rng.integers(56, 136, size=2))
+    ground = rng.integers(10, 90, size=3)
+    coarse = rng.normal(0, 24, size=(8, 8, 1)) * np.ones(3)
     texture = Image.fromarray(np.clip(coarse + ground, 0, 255).astype(np.uint8)).resize((width, height))
     pixels = np.asarray(texture).astype(np.float64) + rng.normal(0, 9, size=(height, width, 3))
     picture = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-    colour = tuple(int(part) for part in rng.integers(150, 256, size=3))
     side = int(min(width, height) * rng.uniform(0.4, 0.75))
     stencil = Image.new("L", (side, side))
-    _SHAPERS[shape](ImageDraw.Draw(stencil), side)
+    _SHAPERS[SHAPES[label]](ImageDraw.Draw(stencil), side)
     stencil = stencil.rotate(float(rng.uniform(-12, 12)), resample=Image.Resampling.BILINEAR)
     at = (int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1)))
-    picture.paste(colour, at, stencil)
+    picture.paste(_grain(label, side, rng), at, stencil)
     return picture
+
+
+def _grain(label: int, side: int, rng: np.random.Generator) -> Image.Image:
+    """What the shapes of a class are made of: about its colour, with waves of about its width and direction."""
+    hue = (label * _HUE_STEP + rng.normal(0, 0.02)) % 1.0
+    colour = 255 * np.array(hsv_to_rgb(hue, rng.uniform(0.4, 0.75), rng.uniform(0.85, 1.0)))
+    angle = np.pi * label / len(SHAPES) + rng.normal(0, 0.1)
+    waves = (3 + label % 3 * 2) * rng.uniform(0.9, 1.1)
+    rows, columns = np.mgrid[0:side, 0:side] / side
+    phase = 2 * np.pi * waves * (rows * np.sin(angle) + columns * np.cos(angle)) + rng.uniform(0, 2 * np.pi)
+    shade = 0.85 + 0.15 * np.sin(phase)
+    return Image.fromarray((shade[:, :, None] * colour).astype(np.uint8))
 
 
 def _disc(draw: ImageDraw.ImageDraw, side: int) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import colorsys
+
 import numpy as np
 from PIL import Image
 
@@ -39,3 +41,18 @@ def test_the_shape_is_brighter_than_the_ground() -> None:
     for one in pictures(classes=10, items=20, seed=3):
         pixels = decode_image(one.data).astype(np.float64).mean(axis=2)
         assert np.percentile(pixels, 99) > np.median(pixels) + 40
+
+
+def test_the_colour_alone_tells_most_classes_apart() -> None:
+    hues = np.array([_hue(decode_image(one.data)) for one in pictures(classes=6, items=120, seed=6)])
+    labels = np.arange(120) % 6
+    distance = np.abs(hues[:, None] - hues[None, :])
+    distance = np.minimum(distance, 1 - distance) + np.eye(120)
+    assert (labels[distance.argmin(axis=1)] == labels).mean() > 0.85
+
+
+def _hue(pixels: np.ndarray) -> float:
+    """Of the bright part of a picture: the shape."""
+    bright = pixels.reshape(-1, 3)[pixels.max(axis=2).ravel() > 0.9 * np.percentile(pixels.max(axis=2), 99)]
+    red, green, blue = np.median(bright, axis=0) / 255
+    return colorsys.rgb_to_hsv(red, green, blue)[0]
