@@ -377,6 +377,30 @@ def test_waiting_for_a_workflow_tells_a_refusal_from_a_failure(
     assert "because" in done.err
 
 
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ("args: ['echo before; echo because; echo; exit 1']}", "again(1): because"),
+        ("args: ['exit 7']}", "again(1): main: Error (exit code 7)"),
+        ("args: ['echo busy; sleep 30']}, activeDeadlineSeconds: 1", "again(1): Pod was active"),
+        ("args: ['echo done']}, outputs: {parameters: [{name: o, valueFrom: {path: /tmp/o}}]}", "again(1): "),
+    ],
+)
+def test_the_list_of_runs_says_why_one_failed(cli: Cli, tmp_path: Path, step: str, expected: str) -> None:
+    file = tmp_path / "workflow.yaml"
+    file.write_text(
+        "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {generateName: x-}\n"
+        "spec: {entrypoint: a, templates: [{name: a, steps: [[{name: again, template: b}]]}, {name: b, "
+        f"retryStrategy: {{limit: 1}}, container: {{image: rookery/x, command: [sh, -c], {step}}}]}}\n"
+    )
+    assert cli("submit", "--file", file, "--wait").code == 1
+    [run] = cli("runs", "--json").json()
+    assert run["reason"].startswith(expected)
+    assert "busy" not in run["reason"]
+    assert expected in cli("runs").out
+    assert "child" not in run["reason"]
+
+
 def test_a_name_that_is_a_path_is_no_application(cli: Cli, remote: Remote, tmp_path: Path) -> None:
     done = cli("app", "create", "../x", "--data-source", "digits", "--model-name", "cnn", "--kind", "image")
     assert done.code == 1

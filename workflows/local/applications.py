@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
-from services.common.errors import Conflict
+from services.common.errors import Conflict, InvalidInput
+from services.train.families import check_kind, find_family
 from workflows.local import platform
 from workflows.local.placement import environment_ports
 from workflows.local.ports import free_ports
@@ -18,6 +19,7 @@ from workflows.release.names import ENVIRONMENTS, check_name
 from workflows.release.tree import Tree
 
 Kind = Literal["image", "audio"]
+_WORDS: dict[Kind, str] = {"image": "pictures", "audio": "sounds"}
 _SMALL: dict[Kind, str] = {"image": "cnn", "audio": "mel-cnn"}
 
 
@@ -32,26 +34,22 @@ def create_here(
 
     Raises:
         Conflict: there is an application of this name.
-        DatasetError, NotFound, InvalidInput: the data cannot be read, or the name is none.
+        DatasetError, Unavailable: the data cannot be read or trained on.
+        InvalidInput: the name is none, or source, kind and family do not fit each other.
     """
     check_name(name)
     settings.home.mkdir(parents=True, exist_ok=True)
+    source, kind, model_name = check_training(settings, data_source, kind, model_name)
     ensure_remote(settings)
-    source = (
-        data_source
-        if "://" in data_source or not Path(data_source).exists()
-        else str(Path(data_source).absolute())
-    )
     taken = {port for port in environment_ports(settings).values() if port} | set(
         platform.known_ports(settings).values()
     )
-    kind = kind or kind_of(settings, source)
     facts = ApplicationFacts(
         name=name,
         title=title,
         kind=kind,
         data_source=source,
-        model_name=model_name or _SMALL[kind],
+        model_name=model_name,
         ports=dict(zip(ENVIRONMENTS, free_ports(len(ENVIRONMENTS), taken), strict=True)),
     )
 
@@ -66,9 +64,51 @@ def create_here(
     return open_remote(settings).commit(change).revision, facts
 
 
-def kind_of(settings: PlatformSettings, source: str) -> Kind:
-    """Whether a data source holds pictures or sounds."""
-    from services.data.source import load_dataset
+def check_training(
+    settings: PlatformSettings, data_source: str, kind: Kind | None, model_name: str
+) -> tuple[str, Kind, str]:
+    """The source, kind and family of an application that can be trained, as they are to be committed.
 
-    dataset = load_dataset(source, store=None, roots=None, cache=settings.home / "data")
-    return "audio" if dataset.kind == "audio" else "image"
+    An object store is not asked: its keys are the services', so only the form of an s3:// source is checked.
+
+    Raises:
+        DatasetError, Unavailable: the data cannot be read or trained on.
+        InvalidInput: an unknown source or family, or a kind or family that the data are not for.
+    """
+    from services.data.source import load_dataset
+    from services.data.store import Location
+    from services.data.trainable import check_trainable
+
+    family = find_family(model_name) if model_name else None
+    source = _absolute(data_source)
+    if source.startswith("s3://"):
+        Location.parse(source.partition("?")[0])
+        found = kind or (family.kind if family else None)
+        if found is None:
+            raise InvalidInput(
+                "an object store is not looked into: say what it holds",
+                value=source,
+                allowed="--kind image, audio",
+            )
+    else:
+        dataset = load_dataset(source, store=None, roots=None, cache=settings.home / "data")
+        check_trainable(dataset)
+        found = dataset.kind
+        if kind and kind != found:
+            raise InvalidInput(
+                f"{source} holds {_WORDS[found]}, not {_WORDS[kind]}", value=kind, allowed=found
+            )
+    if family is None:
+        return source, found, _SMALL[found]
+    check_kind(family, found, source)
+    return source, found, family.name
+
+
+def _absolute(source: str) -> str:
+    """A folder by a relative path is meant from here; the services run elsewhere."""
+    from services.data.source import SOURCES
+
+    path, mark, options = source.partition("?")
+    if "://" in source or path in SOURCES or not Path(path).is_dir():
+        return source
+    return f"{Path(path).absolute()}{mark}{options}"
