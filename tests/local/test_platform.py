@@ -16,10 +16,10 @@ from services.common.errors import Conflict, InvalidInput, Unavailable
 from tests.support.gitops import git
 from tests.support.platform import Platform, small_checkout
 from workflows.local import platform
-from workflows.local.pids import start_time
+from workflows.local.pids import session_members, start_time
 from workflows.local.placement import environment_ports
 from workflows.local.ports import PortChoice, is_free
-from workflows.local.processes import Process, read_json, write_pid_file
+from workflows.local.processes import Process, read_json, wait_gone, write_pid_file
 from workflows.local.remote import ensure_remote, newer_in_checkout
 from workflows.local.settings import PlatformSettings
 
@@ -112,6 +112,31 @@ def test_a_killed_service_is_named_by_doctor_and_started_by_up(up: Platform) -> 
     assert "train" in refused.stderr
     assert up.json("up")["started"] == ["train"]
     assert set(up.pids()) == SERVICES
+
+
+@pytest.mark.slow
+def test_what_a_killed_mlflow_leaves_is_ended_by_up_and_by_down(tmp_path: Path) -> None:
+    made = Platform(tmp_path)
+    assert made("up", "--ports", "random").returncode == 0
+    try:
+        for command in ("up", "down"):
+            ports, pid = made.json("status")["ports"], made.pids()["mlflow"]
+            os.kill(pid, signal.SIGKILL)
+            wait_gone([Process(pid, start_time(pid) or "")], 10)
+            left = session_members(pid)
+            assert left
+            assert not is_free(ports["mlflow"])
+            seen = made("status")
+            assert seen.returncode == 1
+            assert "not running: mlflow\n" in seen.stdout
+            done = made(command)
+            assert done.returncode == 0, done.stderr
+            assert "mlflow     was killed" in done.stdout
+            assert all(start_time(one) is None for one in left)
+            assert set(made.pids()) == (SERVICES if command == "up" else set())
+        assert all(is_free(port) for port in ports.values())
+    finally:
+        made("down", "--purge", "--yes")
 
 
 @pytest.mark.slow

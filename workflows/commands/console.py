@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,23 +58,33 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> Table:
-    """A table whose words of state are coloured."""
+def table(
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    whole: Collection[str] = (),
+) -> Table:
+    """A table whose words of state are coloured; the columns `whole` are never broken into lines."""
     made = Table(
         title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold"
     )
     for header in headers:
-        made.add_column(header, overflow="fold")
+        made.add_column(header, overflow="fold", no_wrap=header in whole)
     for row in rows:
         made.add_row(*(coloured(cell) for cell in row))
     return made
 
 
 def print_table(
-    headers: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str | None = None,
+    whole: Collection[str] = (),
 ) -> None:
     """Prints a table."""
-    console().print(table(headers, rows, title=title))
+    console().print(table(headers, rows, title=title, whole=whole))
 
 
 def coloured(value: object) -> Text:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +12,11 @@ from workflows.commands.console import console, hint, local_time, print_json, pr
 from workflows.commands.options import Json, complete_application, settings
 from workflows.local.ports import PortChoice
 
+if TYPE_CHECKING:
+    from workflows.local.status import EnvironmentStatus
+
 PANEL = "Platform"
+_NARROW = 120
 
 
 def add_to(app: typer.Typer) -> None:
@@ -96,8 +100,8 @@ def down(
     if not stopped:
         say("nothing was running")
     if purge:
-        platform.purge(chosen)
-        say(f"deleted {chosen.home}")
+        gone = platform.purge(chosen)
+        say(f"deleted {chosen.home}" if gone else f"nothing to delete: there is no {chosen.home}")
 
 
 def status(
@@ -109,7 +113,8 @@ def status(
 ) -> None:
     """What each environment runs, since when, how good it is, and whether memory is what git says.
 
-    The exit code is 1 when an environment is not healthy or differs from git.
+    The exit code is 1 when an environment failed, is not healthy or differs from git, or when a process of the
+    platform that was started does not run.
 
     Examples:
 
@@ -121,41 +126,60 @@ def status(
     from workflows.local.status import environment_statuses
 
     chosen = settings()
+    platform.require_made(chosen)
     found = environment_statuses(chosen, application)
     running = platform.running_processes(chosen)
+    missing = platform.missing_services(chosen)
     ports = platform.known_ports(chosen)
     if as_json:
         processes = {name: process.pid for name, process in running.items()}
-        print_json({"ports": ports, "processes": processes, "environments": [one.as_dict() for one in found]})
-    else:
-        print_table(
-            (
-                "application",
-                "environment",
-                "state",
-                "version",
-                "digest",
-                "metric",
-                "since",
-                "health",
-                "drift",
-            ),
-            [
-                (
-                    *(one.application, one.environment, one.phase, one.version, short(one.digest)),
-                    f"{one.metric} {one.metric_value:.4f}" if one.metric_value is not None else "",
-                    *(local_time(one.since), one.health, one.drift or ("none" if one.digest else "")),
-                )
-                for one in found
-            ],
+        print_json(
+            {
+                "ports": ports,
+                "processes": processes,
+                "missing": missing,
+                "environments": [one.as_dict() for one in found],
+            }
         )
-        for one in found:
-            if one.reason and one.phase != "empty":
-                hint(f"{one.application} {one.environment}: {one.reason}")
+    else:
+        _print_environments(found)
         names = ", ".join(name for name in running if not name.startswith("serve-"))
         say(f"\nrunning: {names or 'nothing; `rookery up` starts the platform'}")
-    if any(one.digest and (one.drift or one.health != "ok") for one in found):
+        if missing:
+            say(f"not running: {', '.join(missing)}", "red")
+        if "mlflow" in running and "mlflow" in ports:
+            say(f"{'mlflow':<22} http://127.0.0.1:{ports['mlflow']}/#/experiments")
+        for one in found:
+            if one.health == "ok":
+                say(f"{f'{one.application} {one.environment}':<22} {one.url}")
+    if missing or not all(one.good for one in found):
         raise typer.Exit(1)
+
+
+def _print_environments(found: list[EnvironmentStatus]) -> None:
+    narrow = console().width < _NARROW
+    dropped = ("metric", "health") if narrow else ()
+    columns = {
+        "application": [one.application for one in found],
+        "environment": [one.environment for one in found],
+        "state": [one.phase + (", quarantined" if one.quarantined else "") for one in found],
+        "version": [one.version for one in found],
+        "digest": [short(one.digest or one.memory) for one in found],
+        "metric": [
+            f"{one.metric} {one.metric_value:.4f}" if one.metric_value is not None else "" for one in found
+        ],
+        "since": [local_time(one.since)[: 16 if narrow else None] for one in found],
+        "health": [one.health for one in found],
+        "drift": [one.drift or ("none" if one.digest else "") for one in found],
+    }
+    shown = {name: cells for name, cells in columns.items() if name not in dropped}
+    whole = ("application", "environment", "digest", "since")
+    print_table(tuple(shown), list(zip(*shown.values(), strict=True)), whole=whole)
+    for one in found:
+        if one.reason and one.phase != "empty":
+            hint(f"{one.application} {one.environment}: {one.reason}")
+        if one.quarantined:
+            hint(f"{one.application} {one.environment}: in quarantine: {one.quarantined}")
 
 
 def doctor(as_json: Json = False) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from services.common.digest import short
-from services.common.errors import Refused
+from services.common.errors import NotFound, Refused
 from workflows.commands.console import local_time, print_json, print_table, say
 from workflows.commands.options import (
     DEFAULT_APPLICATION,
@@ -149,7 +149,8 @@ def verify(
 ) -> None:
     """Compare git, registry alias, image and the memory of the running server, and name the one that differs.
 
-    The golden inputs of the bundle are sent over HTTP too. The exit code is 3 when something differs.
+    The golden inputs of the bundle are sent over HTTP too. The exit code is 3 when something differs, 1 when nothing is
+    released, so that there is nothing to compare.
 
     Examples:
 
@@ -160,7 +161,7 @@ def verify(
     found = verify_here(settings(), application, environment)
     if as_json:
         print_json(found.as_dict())
-    else:
+    elif not found.empty:
         print_table(("place", "", "version", "image", "bundle"), found.rows())
         for sentence in found.places.reasons:
             say(sentence, "red")
@@ -171,6 +172,11 @@ def verify(
             )
             for sentence in golden.reasons:
                 say(sentence, "red")
+    if found.empty:
+        raise NotFound(
+            f"nothing is released to {application} {environment}, so there is nothing to compare",
+            allowed="`rookery demo`, or `rookery submit train-model`",
+        )
     if not found.passed:
         raise Refused(f"{application} {environment} is not what git says: {found.differs}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from workflows.local.policies import write_policies
 from workflows.local.ports import PortChoice
 from workflows.local.processes import (
     Process,
+    leftovers,
     read_json,
     read_pid_file,
     spawn_detached,
@@ -78,14 +80,14 @@ def up(
 
     Raises:
         Conflict: a port is taken; the message names it, its owner and what to do.
-        InvalidInput: no git checkout to begin from.
+        InvalidInput: no git checkout to begin from, or a state folder that cannot be made.
         Unavailable: a process ended or was not ready in time; those started now are stopped again.
     """
-    for name in _FOLDERS:
-        (settings.home / name).mkdir(parents=True, exist_ok=True)
+    _make_folders(settings.home)
     with locked(settings.home):
         if ensure_remote(settings):
             progress("gitops", f"made {settings.gitops} from the checkout")
+        _end_leftovers(settings, progress)
         ports = choose_ports(settings, known_ports(settings), choice)
         members = services.services(settings, ports)
         moved = place_environments(settings, choice, set(ports.values()), own_pids(settings))
@@ -123,21 +125,22 @@ def down(settings: PlatformSettings, progress: Progress) -> list[str]:
             killed = stop([running[name] for name in names], settings.stop_seconds)
             for name in names:
                 progress(name, "killed" if running[name] in killed else "stopped")
+        left = _end_leftovers(settings, progress)
         for path in (settings.home / "pids").glob("*.json"):
             path.unlink()
         shutil.rmtree(address(settings.home).parent, ignore_errors=True)
-    return list(running)
+    return [*running, *left]
 
 
-def purge(settings: PlatformSettings) -> None:
-    """Deletes the state folder.
+def purge(settings: PlatformSettings) -> bool:
+    """Deletes the state folder; returns whether there was one.
 
     Raises:
         InvalidInput: it does not look like one, so nothing is deleted.
         Conflict: something of it still runs.
     """
     if not settings.home.exists():
-        return
+        return False
     running = running_processes(settings)
     if running:
         raise Conflict(
@@ -147,6 +150,7 @@ def purge(settings: PlatformSettings) -> None:
     if not any((settings.home / name).exists() for name in ours) or (settings.home / ".git").exists():
         raise InvalidInput("this folder holds no platform, so it is not deleted", value=str(settings.home))
     shutil.rmtree(settings.home)
+    return True
 
 
 def known_ports(settings: PlatformSettings) -> dict[str, int]:
@@ -175,6 +179,26 @@ def require_up(settings: PlatformSettings) -> dict[str, int]:
         )
         raise Unavailable(f"{what} in {settings.home}", allowed="`rookery up` first")
     return ports
+
+
+def require_made(settings: PlatformSettings) -> None:
+    """Pass when `up` was called once.
+
+    Raises:
+        NotFound: it was not.
+    """
+    if not (settings.gitops / "HEAD").exists():
+        raise NotFound("there is no platform here", value=str(settings.home), allowed="`rookery up` first")
+
+
+def missing_services(settings: PlatformSettings) -> list[str]:
+    """Names of the processes that `up` started, nobody stopped, and that do not run."""
+    found = []
+    for name in (services.MLFLOW, services.TRAIN, services.EVALUATE, services.DEPLOYER):
+        entry = read_pid_file(settings.home / "pids" / f"{name}.json")
+        if entry and not entry[0].alive():
+            found.append(name)
+    return found
 
 
 def running_processes(settings: PlatformSettings) -> dict[str, Process]:
@@ -226,9 +250,36 @@ def last_words(log: Path, lines: int = 5) -> str:
     return "\n".join(text[-lines:]) or "(an empty log)"
 
 
+def _make_folders(home: Path) -> None:
+    try:
+        for name in _FOLDERS:
+            (home / name).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(
+            f"the state folder cannot be made: {error.strerror}",
+            value=str(home),
+            allowed="another folder in ROOKERY_HOME",
+        ) from error
+
+
+def _end_leftovers(settings: PlatformSettings, progress: Progress) -> list[str]:
+    """Ends the children of processes that were killed, which may hold their ports; names of the processes."""
+    left: dict[str, list[Process]] = {}
+    for path in sorted((settings.home / "pids").glob("*.json")):
+        entry = read_pid_file(path)
+        found = leftovers(entry[0], str(entry[1].get("mark", ""))) if entry else []
+        if found:
+            left[path.stem] = found
+    for name, found in left.items():
+        progress(name, f"was killed; ends what it left: {', '.join(str(process.pid) for process in found)}")
+    stop([process for found in left.values() for process in found], settings.stop_seconds)
+    return list(left)
+
+
 def _start(service: Service) -> None:
-    process = spawn_detached(service.argv, log=service.log, env=service.env, cwd=service.home)
-    write_pid_file(service.pid_file, process, port=service.port, command=" ".join(service.argv))
+    mark = secrets.token_hex(16)
+    process = spawn_detached(service.argv, log=service.log, env=service.env, cwd=service.home, mark=mark)
+    write_pid_file(service.pid_file, process, port=service.port, command=" ".join(service.argv), mark=mark)
 
 
 def _wait_ready(members: Sequence[Service], seconds: float, progress: Progress) -> None:

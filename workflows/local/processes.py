@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from services.common.files import write_json
-from workflows.local.pids import start_time
+from workflows.local.pids import session_members, start_time
 
 _STEP = 0.02
+_MARK = "_ROOKERY_PROCESS"
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,15 @@ def spawn(
     return Process(child.pid, start_time(child.pid) or "gone"), child
 
 
-def spawn_detached(argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path) -> Process:
-    """As `spawn`, for a process that outlives this one; nobody waits for it but by its pid."""
-    process, child = spawn(argv, log=log, env=env, cwd=cwd)
+def spawn_detached(
+    argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path, mark: str = ""
+) -> Process:
+    """As `spawn`, for a process that outlives this one; nobody waits for it but by its pid.
+
+    Args:
+        mark: a random word by which `leftovers` knows the children of this very process; empty: none.
+    """
+    process, child = spawn(argv, log=log, env={**env, _MARK: mark} if mark else env, cwd=cwd)
     # Popen warns about a child that it believes to be forgotten.
     child.returncode = 0
     return process
@@ -84,8 +91,32 @@ def stop(processes: Iterable[Process], seconds: float) -> list[Process]:
     for process in running:
         if owns_group(process.pid):
             process.signal(signal.SIGKILL, group=True)
+        else:
+            process.signal(signal.SIGKILL)
     wait_gone(left, seconds)
     return left
+
+
+def leftovers(process: Process, mark: str) -> list[Process]:
+    """What a process that was killed left behind in its session, known by the mark of its start.
+
+    The session alone proves nothing, as its number is free again once all of its members are gone.
+    """
+    if not mark or start_time(process.pid) is not None:
+        return []
+    found = []
+    for pid in session_members(process.pid):
+        started = start_time(pid)
+        if started is not None and f"{_MARK}={mark}".encode() in _environ(pid):
+            found.append(Process(pid, started))
+    return found
+
+
+def _environ(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
 
 
 def owns_group(pid: int) -> bool:

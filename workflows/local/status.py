@@ -17,7 +17,7 @@ from workflows.local.settings import PlatformSettings
 from workflows.release.application import ApplicationFacts, list_applications, load_application
 from workflows.release.evidence import Evidence
 from workflows.release.git import Git
-from workflows.release.history import why
+from workflows.release.history import Why, why
 from workflows.release.running import RunningModel, fetch_running
 from workflows.release.tree import Tree
 
@@ -32,8 +32,10 @@ class EnvironmentStatus:
         phase: of the deployer: empty, starting, running, restarting, failed; `unknown` when none has looked.
         digest: of the image that git names; empty when nothing is released.
         memory: digest of the image that the server says it runs; empty when nobody answers.
+        version: that git names; that of memory when git cannot be read.
         health: ok, down, or empty when nothing should run.
         drift: empty when memory is what git says, else what differs.
+        quarantined: why the digest that git names may be released nowhere any more; empty when it may.
         since: when git named this digest, UTC, ISO 8601.
     """
 
@@ -52,6 +54,12 @@ class EnvironmentStatus:
     url: str
     commit: str
     run_id: str
+    quarantined: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether it is as git says, or empty as git says."""
+        return not self.drift and self.phase != "failed" and self.health in ("ok", "")
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -93,36 +101,40 @@ def _status(
     deployed = read_json(settings.deploy / facts.name / environment / "status.json")
     port = facts.ports.get(environment, 0)
     url = f"http://{HOST}:{port}" if port else ""
-    evidence, since, commit, problem = _wanted(settings, tip, facts.name, environment)
-    memory = _memory(url) if evidence and url else None
+    found, problem = _wanted(settings, tip, facts.name, environment)
+    evidence, since = (found.evidence, found.since) if found else (None, None)
+    memory = _memory(url) if url and (evidence or problem) else None
+    if evidence is None and memory and (memory.application, memory.environment) != (facts.name, environment):
+        memory = None
+    expected = evidence is not None or memory is not None
     return EnvironmentStatus(
         application=facts.name,
         environment=environment,
         phase=str(deployed.get("phase", "unknown")),
-        version=evidence.model_version if evidence else "",
+        version=evidence.model_version if evidence else memory.model_version if memory else "",
         digest=evidence.image_digest if evidence else "",
         memory=memory.image_digest if memory else "",
         metric=evidence.metric.name if evidence else "",
         metric_value=evidence.metric.value if evidence else None,
-        since=since,
-        health=("ok" if memory and is_healthy(url) else "down") if evidence else "",
-        drift=_drift(evidence, memory),
+        since=since.at if since else "",
+        health=("ok" if memory and is_healthy(url) else "down") if expected else "",
+        drift="git is not readable" if problem else _drift(evidence, memory),
         reason=problem or str(deployed.get("reason", "")),
-        url=url if evidence else "",
-        commit=commit,
+        url=url if expected else "",
+        commit=since.commit if since else "",
         run_id=evidence.run_id if evidence else "",
+        quarantined=found.quarantined.reason if found and found.quarantined else "",
     )
 
 
 def _wanted(
     settings: PlatformSettings, tip: str, application: str, environment: str
-) -> tuple[Evidence | None, str, str, str]:
+) -> tuple[Why | None, str]:
+    """What git says, or what is wrong with it."""
     try:
-        found = why(settings.gitops, application, environment, revision=tip)
+        return why(settings.gitops, application, environment, revision=tip), ""
     except RookeryError as error:
-        return None, "", "", error.message
-    since = found.since
-    return found.evidence, since.at if since else "", since.commit if since else "", ""
+        return None, error.message
 
 
 def _memory(url: str) -> RunningModel | None:

@@ -12,7 +12,7 @@ from services.common.digest import short
 from services.common.errors import IntegrityError, NotFound
 from services.common.mlflow_rest import MlflowClient
 from workflows.local.desired import read_tip
-from workflows.local.platform import require_up
+from workflows.local.platform import require_made, require_up
 from workflows.local.services import HOST, MLFLOW
 from workflows.local.settings import PlatformSettings
 from workflows.release.application import load_application
@@ -47,6 +47,11 @@ class Verdict:
     def passed(self) -> bool:
         return not self.differs
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is released, and nothing is there that should not be."""
+        return self.passed and not any(place.image_digest for place in self.places.places)
+
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
         golden = self.golden.as_dict() if self.golden else None
@@ -73,6 +78,7 @@ def verify_here(settings: PlatformSettings, application: str, environment: str) 
         NotFound: no such application or environment.
         Unavailable: the platform does not run.
     """
+    require_made(settings)
     tree = Tree(Git(settings.gitops), read_tip(settings.gitops))
     facts = load_application(tree, application)
     facts.check_environment(environment)

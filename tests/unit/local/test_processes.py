@@ -12,10 +12,12 @@ from services.common.files import write_json
 from workflows.local.pids import start_time
 from workflows.local.processes import (
     Process,
+    leftovers,
     read_json,
     read_pid_file,
     spawn_detached,
     stop,
+    wait_gone,
     write_pid_file,
 )
 
@@ -66,6 +68,43 @@ def test_children_that_are_left_behind_end_with_the_group(tmp_path: Path) -> Non
     while start_time(child) is not None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def _orphan(tmp_path: Path, mark: str) -> tuple[Process, int]:
+    process = spawn_detached(
+        [sys.executable, "-c", PARENT], log=tmp_path / "log", env=dict(os.environ), cwd=tmp_path, mark=mark
+    )
+    child = int(_words(tmp_path))
+    process.signal(signal.SIGKILL)
+    assert wait_gone([process], 10) == []
+    return process, child
+
+
+def test_what_a_killed_process_left_is_found_by_its_mark_alone(tmp_path: Path) -> None:
+    process, child = _orphan(tmp_path, "one")
+    assert leftovers(process, "") == leftovers(process, "other") == []
+    found = leftovers(process, "one")
+    assert [one.pid for one in found] == [child]
+    assert stop(found, 10) == []
+    assert start_time(child) is None
+    assert leftovers(process, "one") == []
+
+
+def test_nothing_is_left_over_while_the_number_belongs_to_a_living_process(tmp_path: Path) -> None:
+    assert leftovers(Process(os.getpid(), "1"), "one") == []
+
+
+def test_a_stubborn_process_without_a_group_is_killed(tmp_path: Path) -> None:
+    code = PARENT.replace(
+        "'import time; time.sleep(60)'", repr(STUBBORN.replace("print('up', flush=True); ", ""))
+    )
+    process = _start(tmp_path, code)
+    child = int(_words(tmp_path))
+    time.sleep(0.5)
+    one = Process(child, start_time(child) or "")
+    assert stop([one], 0.3) == [one]
+    assert not one.alive()
+    stop([process], 10)
 
 
 def test_a_pid_that_was_given_to_another_process_is_not_touched(tmp_path: Path) -> None:
