@@ -383,7 +383,10 @@ def test_waiting_for_a_workflow_tells_a_refusal_from_a_failure(
         ("args: ['echo before; echo because; echo; exit 1']}", "again(1): because"),
         ("args: ['exit 7']}", "again(1): main: Error (exit code 7)"),
         ("args: ['echo busy; sleep 30']}, activeDeadlineSeconds: 1", "again(1): Pod was active"),
-        ("args: ['echo done']}, outputs: {parameters: [{name: o, valueFrom: {path: /tmp/o}}]}", "again(1): "),
+        (
+            "args: ['echo done']}, outputs: {parameters: [{name: o, valueFrom: {path: /tmp/o}}]}",
+            "again(0): cannot save",
+        ),
     ],
 )
 def test_the_list_of_runs_says_why_one_failed(cli: Cli, tmp_path: Path, step: str, expected: str) -> None:

@@ -91,17 +91,24 @@ def runs(
 
         rookery runs --json | jq -r '.[] | select(.phase == "Failed") | .name'
     """
-    from workflows.local.runs import list_runs
+    from workflows.local.runs import list_runs, reason
 
-    found = list_runs(settings().home)[:limit]
+    home = settings().home
+    found = list_runs(home)[:limit]
     if as_json:
-        print_json([run_as_dict(run) for run in found])
+        print_json([run_as_dict(run, home) for run in found])
         return
     rows = [
-        (run.name, phase_of(run), local_time(run.started), duration(seconds_of(run)), first_line(run.message))
+        (
+            run.name,
+            phase_of(run),
+            local_time(run.started),
+            duration(seconds_of(run)),
+            first_line(reason(home, run)),
+        )
         for run in found
     ]
-    print_table(("name", "phase", "started", "took", "message"), rows)
+    print_table(("name", "phase", "started", "took", "reason"), rows)
 
 
 def logs(
@@ -183,7 +190,7 @@ def conclude(chosen: PlatformSettings, name: str, *, wait: bool, watch: bool, as
 
     if not (wait or watch):
         if as_json:
-            print_json(run_as_dict(get_run(chosen.home, name)))
+            print_json(run_as_dict(get_run(chosen.home, name), chosen.home))
         else:
             say(name)
         return
@@ -191,7 +198,7 @@ def conclude(chosen: PlatformSettings, name: str, *, wait: bool, watch: bool, as
         say(name)
     run = follow(chosen.home, name, show=watch and not as_json)
     if as_json:
-        print_json(run_as_dict(run))
+        print_json(run_as_dict(run, chosen.home))
     if run.phase != "Succeeded":
         step = failed_step(run)
         refused = step is not None and step.exit_code == str(REFUSED_EXIT_CODE)

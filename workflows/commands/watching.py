@@ -44,8 +44,10 @@ def seconds_of(run: Run) -> float:
     return max(0.0, (run.finished or time.time()) - run.started) if run.started else 0.0
 
 
-def run_as_dict(run: Run) -> dict[str, Any]:
-    """For `--json`."""
+def run_as_dict(run: Run, home: Path) -> dict[str, Any]:
+    """For `--json`; `message` is the engine's, `reason` says in a line why it did not succeed."""
+    from workflows.local.runs import reason
+
     return {
         "name": run.name,
         "phase": run.phase,
@@ -53,6 +55,7 @@ def run_as_dict(run: Run) -> dict[str, Any]:
         "started": run.started,
         "finished": run.finished,
         "message": run.message,
+        "reason": reason(home, run),
         "parameters": run.parameters,
         "outputs": run.outputs,
         "steps": [

@@ -25,7 +25,7 @@ from workflows.local.journal import Journal, read_journal
 from workflows.local.launching import prepare, read_outputs, read_result, step_deadline
 from workflows.local.models import Template
 from workflows.local.mutexes import Mutexes
-from workflows.local.nodes import ERROR, FAILED, PENDING, RUNNING, SUCCEEDED, Node
+from workflows.local.nodes import ERROR, EXITED, FAILED, PENDING, RUNNING, SUCCEEDED, Node
 from workflows.local.process import Exit, Launcher, Standing, kill_leftovers, read_exit, standing
 from workflows.local.runs import RunFolder, get_run, list_runs, logs, run_folder
 from workflows.local.scheduler import Scheduler
@@ -179,7 +179,7 @@ class Engine:
         if end.reason == "stopped":
             return FAILED, self.scheduler.why_over() if self.scheduler.over() else "the step was stopped"
         if end.code != 0:
-            return FAILED, f"main: Error (exit code {end.code})"
+            return FAILED, f"{EXITED} (exit code {end.code})"
         return (ERROR, missing) if missing else (SUCCEEDED, "")
 
     def _result_wanted(self, node: Node) -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 PENDING, RUNNING = "Pending", "Running"
 SUCCEEDED, FAILED, ERROR = "Succeeded", "Failed", "Error"
 SKIPPED, OMITTED = "Skipped", "Omitted"
+# How the message begins of a step whose own process said that it failed.
+EXITED = "main: Error"
 
 COMPLETED = frozenset((SUCCEEDED, FAILED, ERROR))
 FULFILLED = COMPLETED | {SKIPPED, OMITTED}

@@ -14,7 +14,7 @@ from typing import Any
 from services.common.errors import IntegrityError, NotFound
 from workflows.local.journal import read_journal
 from workflows.local.models import nearest
-from workflows.local.nodes import COMPLETED, ERROR, PENDING, Node
+from workflows.local.nodes import COMPLETED, ERROR, EXITED, PENDING, SUCCEEDED, Node
 from workflows.local.state import State
 from workflows.local.workflow import Workflow
 
@@ -193,14 +193,23 @@ def failed_step(run: Run) -> Node | None:
     return min(failed, key=lambda node: node.finished or 0.0, default=None)
 
 
+def reason(home: Path, run: Run) -> str:
+    """What to say of a run in a line: why it did not succeed, else its message."""
+    return root_cause(home, run) if run.done and run.phase != SUCCEEDED else run.message
+
+
 def root_cause(home: Path, run: Run) -> str:
-    """Why a run did not succeed: its first failed step with the last line that the step wrote, else its message."""
-    step = failed_step(run)
+    """Why a run did not succeed: its first failed step with the last line that the step wrote, else its message.
+
+    A step that the engine ended, or whose output is missing, has the engine's words instead of its own.
+    """
+    step = failed_step(run) or next((n for n in run.nodes if n.type == "Skipped" and n.failed), None)
     if step is None:
         return run.message
     last = ""
-    for line in logs(home, run.name, step.name):
-        last = line.text or last
+    if step.message.startswith(EXITED):
+        for line in logs(home, run.name, step.name):
+            last = line.text.strip() or last
     return f"{step.display_name}: {last or step.message}"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from workflows.local.nodes import Node
-from workflows.local.runs import Run, failed_step, list_runs
+from workflows.local.runs import Run, failed_step, list_runs, root_cause
 from workflows.local.workflow import Workflow
 
 
@@ -45,6 +45,11 @@ def test_a_step_without_retries_is_found_and_none_is_none() -> None:
     found = failed_step(_run(_node("a", "Failed", 2.0), _node("b", "Error", 1.0)))
     assert found is not None
     assert found.name == "b"
+
+
+def test_a_step_that_could_not_begin_is_the_cause(tmp_path: Path) -> None:
+    never = _node("b", "Error", type="Skipped", message="no number")
+    assert root_cause(tmp_path, _run(_node("a", "Succeeded"), never)) == "b: no number"
 
 
 def test_one_altered_journal_does_not_hide_the_other_runs(tmp_path: Path) -> None:
