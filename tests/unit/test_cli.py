@@ -377,6 +377,21 @@ def test_waiting_for_a_workflow_tells_a_refusal_from_a_failure(
     assert "because" in done.err
 
 
+def test_watching_shows_how_far_a_long_step_is_without_every_line_of_it(cli: Cli, tmp_path: Path) -> None:
+    file = tmp_path / "workflow.yaml"
+    script = "for n in $(seq 1 60); do echo epoch $n; sleep 0.05; done"
+    file.write_text(
+        "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {generateName: x-}\n"
+        "spec: {entrypoint: a, templates: [{name: a, container: {image: rookery/x, "
+        f"command: [sh, -c], args: ['{script}']}}}}]}}\n"
+    )
+    done = cli("submit", "--file", file, "--watch")
+    said = [int(line.split()[-1]) for line in done.out.splitlines() if ": epoch " in line]
+    assert done.code == 0
+    assert 2 <= len(said) <= 10
+    assert said == sorted(set(said))
+
+
 @pytest.mark.parametrize(
     ("step", "expected"),
     [

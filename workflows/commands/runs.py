@@ -25,7 +25,9 @@ Wait = Annotated[
         "(a refusal or a wrong value), else 1.",
     ),
 ]
-Watch = Annotated[bool, typer.Option("--watch", help="Wait, as --wait does, and show the steps as they go.")]
+Watch = Annotated[
+    bool, typer.Option("--watch", help="Wait, as --wait does, and show the steps and what they print.")
+]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from workflows.local.runs import Run
 
 _POLL_SECONDS = 0.2
+_SPEAK_SECONDS = 1.0
 _ENGINE_SECONDS = 5.0
 _MARKS = {"Succeeded": "✔", "Failed": "✘", "Error": "✘", "Skipped": "–", "Omitted": "–", "Pending": "·"}
 
@@ -79,7 +81,7 @@ def follow(home: Path, name: str, *, show: bool = True, title: str = "") -> Run:
     if not show:
         return _until_end(home, name, lambda run: None)
     if not screen.is_terminal:
-        return _until_end(home, name, _Changes())
+        return _until_end(home, name, _Changes(home))
     with Live(console=screen, refresh_per_second=8) as live:
         return _until_end(home, name, lambda run: live.update(picture(run, home, title)))
 
@@ -157,10 +159,12 @@ def _said(node: Node, run: Run, home: Path) -> str:
 
 
 class _Changes:
-    """Prints a line whenever a step's phase changes."""
+    """Prints a line whenever a step's phase changes, and what a running step printed last, at most once a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, home: Path) -> None:
+        self._home = home
         self._seen: dict[str, str] = {}
+        self._said: dict[str, tuple[str, float]] = {}
 
     def __call__(self, run: Run) -> None:
         for node in steps(run):
@@ -169,3 +173,12 @@ class _Changes:
                 took = f" after {duration(node.finished - node.started)}" if node.finished else ""
                 line = f"  {label(node)}: {node.phase}{took} {first_line(node.message)}"
                 console().print(Text(line.rstrip()))
+            if node.phase == "Running" and node.type == "Pod":
+                self._speak(node, _said(node, run, self._home))
+
+    def _speak(self, node: Node, text: str) -> None:
+        before, moment = self._said.get(node.id, ("", -math.inf))
+        now = time.monotonic()
+        if text and text != before and now - moment >= _SPEAK_SECONDS:
+            self._said[node.id] = (text, now)
+            console().print(Text(f"  {label(node)}: {text}"))
