@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from services.common.errors import InvalidInput
 from services.media.audio import Samples
@@ -15,10 +14,12 @@ _TAIL = 0.01
 
 def split_windows(
     samples: Samples, sample_rate: int, window_seconds: float, hop_seconds: float
-) -> tuple[list[float], Samples]:
+) -> tuple[list[float], list[Samples]]:
     """Windows that together cover the recording.
 
-    The last one is padded with zeros. A tail under 1 % of a window, such as codecs leave, gets none.
+    The last one ends with the recording, so it begins earlier where the recording is no multiple of the hop: zeros
+    after the sound would be unlike all that a model has heard. Only a recording shorter than one window is padded.
+    A tail under 1 % of a window, such as codecs leave, gets none.
 
     Args:
         samples: float32 [n].
@@ -27,7 +28,7 @@ def split_windows(
         hop_seconds: distance of two windows, at most their length.
 
     Returns:
-        The starts in seconds, and the windows as a read-only view, float32 [windows, samples in one].
+        The starts in seconds, and the windows in turn, each a view float32 [samples in one].
 
     Raises:
         InvalidInput: no samples, or a hop that would leave gaps.
@@ -40,11 +41,10 @@ def split_windows(
     if len(samples) == 0:
         raise InvalidInput("the sound has no samples")
     count = count_windows(len(samples), length, hop)
-    missing = (count - 1) * hop + length - len(samples)
-    if missing > 0:
-        samples = np.concatenate([samples, np.zeros(missing, np.float32)])
-    windows = sliding_window_view(samples, length)[::hop][:count]
-    return [index * hop / sample_rate for index in range(count)], windows
+    if len(samples) < length:
+        samples = np.concatenate([samples, np.zeros(length - len(samples), np.float32)])
+    starts = [min(index * hop, len(samples) - length) for index in range(count)]
+    return [start / sample_rate for start in starts], [samples[start : start + length] for start in starts]
 
 
 def count_windows(samples: int, length: int, hop: int) -> int:

@@ -25,6 +25,7 @@ from services.media.prepare import Prepared, prepare
 
 _SPLITS = ("training", "validation")
 _AHEAD = 8
+_WINDOWS = "the last window ends with the recording"
 _UNFINISHED = ".making"
 
 
@@ -67,7 +68,7 @@ def load_features(
         DatasetError: no item of a split could be prepared.
         NotFound, IntegrityError: a file is not what it was when the dataset was scanned.
     """
-    key = short(digest_bytes(canonical_json([dataset.digest, raw.model_dump(mode="json")])))
+    key = short(digest_bytes(canonical_json([_WINDOWS, dataset.digest, raw.model_dump(mode="json")])))
     folder = cache / "features" / key
     with locked(folder.with_suffix(".lock")):
         if not folder.exists():
