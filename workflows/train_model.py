@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hera.workflows import Parameter, Step, Steps, WorkflowTemplate
 
-from services.train.hyperparameters import Hyperparameters
+from services.train.hyperparameters import AUTO, Hyperparameters
 from workflows import build_container_image, deliver_release
 from workflows.parameters import APPLICATION, EVAL_IP, MLFLOW_IP, REQUESTED_BY, TRAIN_IP
 from workflows.steps import evaluation, releasing, training
@@ -47,7 +47,7 @@ def hyperparameters() -> list[Parameter]:
     """One parameter for each hyperparameter that the train service knows."""
     found = []
     for name, field in Hyperparameters.model_fields.items():
-        text = f"{field.description or ''} Empty: {field.default}."
+        text = f"{field.description or ''}. Empty: {AUTO if field.default is None else field.default}."
         found.append(Parameter(name=name.replace("_", "-"), value="", description=text))
     return found
 

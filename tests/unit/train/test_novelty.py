@@ -1,14 +1,24 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
+from services.data.birdsong import Scene, sing, species
+from services.data.encoding import encode_sound
+from services.data.source import load_dataset
+from services.media.prepare import prepare
 from services.train.export import check_export, to_onnx
+from services.train.features import load_features, statistics
+from services.train.hyperparameters import Hyperparameters
 from services.train.loading import Windows
 from services.train.novelty import Autoencoder, _means, fit_novelty, scores, threshold
+from services.train.preprocessing import raw_preprocessing, resolve
 
 CPU = torch.device("cpu")
 
@@ -50,3 +60,29 @@ def test_every_position_counts_alike_in_the_coarse_view(size: int, cells: int) -
     weights = _means(size, cells)
     assert weights.sum(dim=1) == pytest.approx(np.ones(cells), abs=1e-4)
     assert weights.sum(dim=0) == pytest.approx(np.full(size, cells / size), rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("seconds", [4.0, 9.7])
+def test_a_longer_recording_of_a_known_species_is_like_the_training_data(
+    tmp_path: Path, seconds: float
+) -> None:
+    source = "synthetic-birds?species=2&recordings=60&seconds=2&sample_rate=8000"
+    dataset = load_dataset(source, cache=tmp_path)
+    raw = raw_preprocessing(resolve(Hyperparameters(), dataset), dataset)
+    features = load_features(dataset, raw, tmp_path, limit_gib=1, tell=lambda done, total: None)
+    mean, std = statistics(features.training)
+    training, validation = (
+        Windows(split.windows, mean, std, CPU) for split in (features.training, features.validation)
+    )
+    model = fit_novelty(training, np.arange(len(training)), sound=True, epochs=30, seed=0)
+    bound = threshold(scores(model, validation), 99)
+
+    def highest(samples: NDArray[np.float64]) -> float:
+        tensor = prepare(encode_sound(samples, 8000, "wav"), raw).tensor
+        return float(scores(model, Windows(tensor, mean, std, CPU)).max())
+
+    singer, random = species(2)[0], np.random.default_rng(5)
+    long = sing([singer], Scene(seconds=seconds, sample_rate=8000, noise=0.1), random)
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(len(long)) / 8000)
+    assert highest(long) < 1.5 * bound
+    assert highest(tone) > 3 * bound
