@@ -92,8 +92,20 @@ def test_status_knows_every_environment_and_doctor_finds_nothing_bad(up: Platfor
         "production",
     ]
     assert {one["phase"] for one in found} == {"empty"}
+    shown = up("status")
+    assert shown.returncode == 0
+    port = up.json("status")["ports"]["mlflow"]
+    assert shown.stdout.splitlines()[-1].split() == ["mlflow", f"http://127.0.0.1:{port}/#/experiments"]
     verdicts = up.json("doctor")
     assert [one for one in verdicts if one["verdict"] == "bad"] == []
+
+
+@pytest.mark.slow
+def test_an_empty_environment_is_not_called_verified(up: Platform) -> None:
+    done = up("verify", "canary")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "nothing is released to digits canary" in done.stderr
 
 
 @pytest.mark.slow

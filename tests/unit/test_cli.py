@@ -215,6 +215,7 @@ def test_a_narrow_status_breaks_no_word(cli: Cli, remote: Remote, monkeypatch: p
     assert done.code == 1
     line = next(line for line in done.out.splitlines() if " staging " in line)
     assert re.search(r" 2 +000000000000 +\d{4}-\d\d-\d\d \d\d:\d\d ", line)
+    assert line.endswith(" nobody answers")
     assert all(len(line) <= 80 for line in done.out.splitlines())
 
 

@@ -65,13 +65,19 @@ def table(
     title: str | None = None,
     whole: Collection[str] = (),
 ) -> Table:
-    """A table whose words of state are coloured; the columns `whole` are never broken into lines."""
+    """A table whose words of state are coloured; the columns `whole` are never broken into lines.
+
+    With such columns, the others are broken between words only.
+    """
     made = Table(
         title=title, title_justify="left", box=None, pad_edge=False, header_style="bold", title_style="bold"
     )
-    for header in headers:
-        made.add_column(header, overflow="fold", no_wrap=header in whole)
-    for row in rows:
+    cells = [tuple(row) for row in rows]
+    for at, header in enumerate(headers):
+        words = " ".join([header, *(str(row[at]) for row in cells)]).split() if whole else []
+        longest = max(map(len, words), default=None)
+        made.add_column(header, overflow="fold", no_wrap=header in whole, min_width=longest)
+    for row in cells:
         made.add_row(*(coloured(cell) for cell in row))
     return made
 

@@ -157,8 +157,6 @@ def status(
 
 
 def _print_environments(found: list[EnvironmentStatus]) -> None:
-    narrow = console().width < _NARROW
-    dropped = ("metric", "health") if narrow else ()
     columns = {
         "application": [one.application for one in found],
         "environment": [one.environment for one in found],
@@ -168,13 +166,20 @@ def _print_environments(found: list[EnvironmentStatus]) -> None:
         "metric": [
             f"{one.metric} {one.metric_value:.4f}" if one.metric_value is not None else "" for one in found
         ],
-        "since": [local_time(one.since)[: 16 if narrow else None] for one in found],
+        "since": [local_time(one.since) for one in found],
         "health": [one.health for one in found],
         "drift": [one.drift or ("none" if one.digest else "") for one in found],
     }
-    shown = {name: cells for name, cells in columns.items() if name not in dropped}
-    whole = ("application", "environment", "digest", "since")
-    print_table(tuple(shown), list(zip(*shown.values(), strict=True)), whole=whole)
+    if console().width < _NARROW:
+        columns = {
+            "environment": [f"{one.application} {one.environment}" for one in found],
+            "state": columns["state"],
+            "v": columns["version"],
+            "digest": columns["digest"],
+            "since": [moment.rpartition(":")[0] for moment in columns["since"]],
+            "drift": columns["drift"],
+        }
+    print_table(tuple(columns), list(zip(*columns.values(), strict=True)), whole=("digest", "since"))
     for one in found:
         if one.reason and one.phase != "empty":
             hint(f"{one.application} {one.environment}: {one.reason}")
