@@ -141,6 +141,7 @@ def test_what_a_killed_mlflow_leaves_is_ended_by_up_and_by_down(tmp_path: Path) 
             seen = made("status")
             assert seen.returncode == 1
             assert "not running: mlflow\n" in seen.stdout
+            assert [one["what"] for one in made.json("doctor") if one["verdict"] == "bad"] == ["mlflow"]
             done = made(command)
             assert done.returncode == 0, done.stderr
             assert "mlflow     was killed" in done.stdout

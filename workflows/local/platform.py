@@ -218,7 +218,8 @@ def running_processes(settings: PlatformSettings) -> dict[str, Process]:
 
 def own_pids(settings: PlatformSettings) -> set[int]:
     """Pids that may hold our ports."""
-    return {process.pid for process in running_processes(settings).values()}
+    left = [process for found in _leftovers(settings).values() for process in found]
+    return {process.pid for process in [*running_processes(settings).values(), *left]}
 
 
 @contextmanager
@@ -264,16 +265,22 @@ def _make_folders(home: Path) -> None:
 
 def _end_leftovers(settings: PlatformSettings, progress: Progress) -> list[str]:
     """Ends the children of processes that were killed, which may hold their ports; names of the processes."""
+    left = _leftovers(settings)
+    for name, found in left.items():
+        progress(name, f"was killed; ends what it left: {', '.join(str(process.pid) for process in found)}")
+    stop([process for found in left.values() for process in found], settings.stop_seconds)
+    return list(left)
+
+
+def _leftovers(settings: PlatformSettings) -> dict[str, list[Process]]:
+    """Name of a process that was killed → its children that still run."""
     left: dict[str, list[Process]] = {}
     for path in sorted((settings.home / "pids").glob("*.json")):
         entry = read_pid_file(path)
         found = leftovers(entry[0], str(entry[1].get("mark", ""))) if entry else []
         if found:
             left[path.stem] = found
-    for name, found in left.items():
-        progress(name, f"was killed; ends what it left: {', '.join(str(process.pid) for process in found)}")
-    stop([process for found in left.values() for process in found], settings.stop_seconds)
-    return list(left)
+    return left
 
 
 def _start(service: Service) -> None:
