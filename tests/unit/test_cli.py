@@ -24,7 +24,7 @@ from workflows.commands.templates import parse_parameters, template_names
 from workflows.local.status import EnvironmentStatus
 
 COMMANDS = (
-    "app approve cancel demo doctor down history logs plan render resume rollback runs status submit up verify why"
+    "app approve cancel demo doctor down history logs plan quarantine render resume rollback runs status submit up verify why"
 ).split()
 
 
@@ -78,11 +78,13 @@ def test_the_commands_are_those_that_are_documented() -> None:
     assert sorted(group.commands) == COMMANDS
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "app create", "app list"])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, "app create", "app list", "quarantine list", "quarantine lift"]
+)
 def test_every_command_has_help_with_an_example(cli: Cli, command: str) -> None:
     done = cli(*command.split(), "--help")
     assert done.code == 0
-    assert command == "app" or f"rookery {command}" in done.out
+    assert command in ("app", "quarantine") or f"rookery {command}" in done.out
 
 
 def test_no_command_shows_the_help(cli: Cli) -> None:
