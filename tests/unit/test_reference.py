@@ -12,7 +12,9 @@ from tests.support.gitops import REPOSITORY
 
 @pytest.fixture(scope="module")
 def generate() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("generate", REPOSITORY / "docs" / "reference" / "generate.py")
+    spec = importlib.util.spec_from_file_location(
+        "generate", REPOSITORY / "docs" / "reference" / "generate.py"
+    )
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
