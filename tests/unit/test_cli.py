@@ -24,7 +24,8 @@ from workflows.commands.templates import parse_parameters, template_names
 from workflows.local.status import EnvironmentStatus
 
 COMMANDS = (
-    "app approve cancel demo doctor down history logs plan quarantine render resume rollback runs status submit up verify why"
+    "app approve cancel demo doctor down history logs plan quarantine render resume rollback runs status submit "
+    "up verify why"
 ).split()
 
 
