@@ -130,7 +130,6 @@ def draw(page: Page, strokes: list[list[tuple[float, float]]], scale: float = 1.
         page.mouse.up()
 
 
-@pytest.mark.parametrize("digit", DRAWINGS)
 def becomes_true(page: Page, condition: str, seconds: float = 15) -> None:
     """Ask until it holds; the page's own policy forbids Playwright to poll inside it."""
     deadline = time.monotonic() + seconds
@@ -139,6 +138,7 @@ def becomes_true(page: Page, condition: str, seconds: float = 15) -> None:
         page.wait_for_timeout(100)
 
 
+@pytest.mark.parametrize("digit", DRAWINGS)
 def test_a_drawn_digit_is_recognised(page: Page, digits: Server, digit: str) -> None:
     page.goto(digits.url)
     draw(page, DRAWINGS[digit])

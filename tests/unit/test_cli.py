@@ -29,6 +29,12 @@ COMMANDS = (
 ).split()
 
 
+@pytest.fixture(autouse=True)
+def nobody_says_how_wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test runner that works in parallel tells its workers a width; a pipe has none."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 class Done:
     """What a command did."""
 
