@@ -3,7 +3,7 @@
 PYTEST := .venv/bin/pytest
 KEEP ?=
 
-.PHONY: help setup demo test lint bench lock clean
+.PHONY: help setup demo test test-tf images e2e e2e-down e2e-kvm lint bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -16,7 +16,25 @@ demo: setup ## bring a model from real data to production on this machine (KEEP=
 
 test: ## everything that is tested, with real processes; installs what the tests need
 	@.ci/environment --tests
-	@OMP_NUM_THREADS=1 $(PYTEST) tests -n 2 --dist loadfile --quiet
+	@OMP_NUM_THREADS=1 $(PYTEST) tests -n 2 --dist loadfile --quiet --ignore tests/e2e/cluster --ignore tests/e2e/kvm
+
+test-tf: ## Terraform alone: format, validation, rules and addresses with mock providers; a part of `make test`
+	@.ci/environment --tests
+	@$(PYTEST) tests/tf --quiet
+
+images: ## build the platform's images (REGISTRY=host:port pushes them, TRAIN=1 also the large one for training)
+	@.ci/images $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(TRAIN),--train)
+
+e2e: ## the whole job on a real Kubernetes: builds what is missing, starts three nodes, runs the playbooks, tests
+	@.ci/environment --tests
+	@.ci/e2e
+
+e2e-down: ## remove the cluster that `make e2e` made; what was built stays cached
+	@.venv/bin/python -m tests.cluster down
+
+e2e-kvm: ## Terraform and the first playbooks on three virtual machines; slow without hardware virtualisation
+	@.ci/environment --tests
+	@$(PYTEST) tests/e2e/kvm --quiet -s
 
 lint: setup ## ruff, mypy, rendered templates
 	@.venv/bin/ruff format --check services workflows tests
