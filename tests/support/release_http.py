@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import os
 import subprocess
@@ -35,13 +36,25 @@ def registry_server(folder: Path, *, auth: str = "") -> Server:
 
 
 @contextmanager
-def git_over_http(root: Path) -> Iterator[str]:
-    """Serve the bare repositories below `root` by git's own http-backend; gives the address."""
+def git_over_http(root: Path, user: str = "") -> Iterator[str]:
+    """Serve the bare repositories below `root` by git's own http-backend; gives the address.
+
+    Args:
+        user: `name:password` that it asks for; empty: nobody is asked.
+    """
+    wanted = f"Basic {base64.b64encode(user.encode()).decode()}" if user else None
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
+            if wanted and self.headers.get("Authorization") != wanted:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="git"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             path, _, query = self.path.partition("?")
             environment = {
                 **os.environ,

@@ -22,6 +22,11 @@ _CONFIGURATION = (
     "credential.interactive=false",
     "advice.detachedHead=false",
 )
+# Answers an http(s) remote that asks who comes. Git runs it; the password is in its environment and in no argument.
+_ANSWER = (
+    '!answer() { test "$1" = get && '
+    'printf \'username=%s\\npassword=%s\\n\' "$ROOKERY_GIT_USERNAME" "$ROOKERY_GIT_PASSWORD"; }; answer'
+)
 _INHERITED = ("GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM")
 
 
@@ -56,7 +61,7 @@ class Git:
             GitError: it ended with another code than 0 and `check` is set.
             Unavailable: it did not end in time.
         """
-        command = ["git", *_flags(), "-C", str(self.folder), *arguments]
+        command = ["git", *_flags(self.settings), "-C", str(self.folder), *arguments]
         code, output, errors = _call(
             command, data, self._environment(environment), self.settings.timeout_seconds
         )
@@ -90,6 +95,8 @@ class Git:
             "GIT_AUTHOR_EMAIL": self.settings.author_email,
             "GIT_COMMITTER_NAME": self.settings.author_name,
             "GIT_COMMITTER_EMAIL": self.settings.author_email,
+            "ROOKERY_GIT_USERNAME": self.settings.username,
+            "ROOKERY_GIT_PASSWORD": self.settings.password.get_secret_value(),
             **(
                 {}
                 if "GIT_SSH_COMMAND" in kept or "GIT_SSH" in kept
@@ -112,8 +119,10 @@ def check_remote(remote: str) -> str:
     return remote
 
 
-def _flags() -> list[str]:
-    return [part for item in _CONFIGURATION for part in ("-c", item)]
+def _flags(settings: GitSettings) -> list[str]:
+    # An empty helper first: those of the machine are not asked beside ours.
+    helpers = ("credential.helper=", f"credential.helper={_ANSWER}") if settings.username else ()
+    return [part for item in (*_CONFIGURATION, *helpers) for part in ("-c", item)]
 
 
 def _call(

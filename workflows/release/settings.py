@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.common.settings import Settings
@@ -21,6 +21,12 @@ class GitSettings(Settings):
     branch: str = Field(
         "main", pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]*$", description="branch that the environments follow"
     )
+    username: str = Field(
+        "",
+        pattern=r"^[^\s\x00-\x1f]*$",
+        description="who git says it is to an http(s) remote that asks; empty: nobody",
+    )
+    password: SecretStr = Field(SecretStr(""), description="the password of that user")
     timeout_seconds: float = Field(60, gt=0, description="bound of one git command")
     push_seconds: float = Field(
         120, gt=0, description="bound of all tries to push one commit while others push theirs"
