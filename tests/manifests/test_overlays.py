@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import shutil
 import subprocess
 from functools import lru_cache
@@ -95,10 +96,9 @@ def test_each_resource_fits_its_schema(overlay: tuple[str, str], released: list[
 
 def test_an_overlay_holds_facts_and_nothing_else(overlay: tuple[str, str]) -> None:
     content = yaml.safe_load((APPS.joinpath(*overlay) / "kustomization.yaml").read_bytes())
-    assert set(content) <= set(yaml.safe_load(render_overlay(*overlay))) | {"patches"}
-    assert content["resources"] == ["../../../serve/base"]
-    assert content["components"] == ["release"]
-    assert content["namespace"] == "-".join(overlay)
+    facts = load_application(FolderTree(ROOT), overlay[0])
+    port = json.loads(content["patches"][0]["patch"])[0]["value"]
+    assert content == yaml.safe_load(render_overlay(facts, overlay[1], port))
 
 
 def test_everything_lies_in_the_environments_namespace(
@@ -118,7 +118,7 @@ def test_a_release_sets_the_image_by_digest_and_tells_the_server(
     deployment = one(released, "Deployment", "serve")
     container = deployment["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == f"rookery/{overlay[0]}@{proof.image_digest}"
-    assert "replicas" not in deployment["spec"]
+    assert deployment["spec"]["replicas"] == (2 if overlay[1] == "production" else 1)
     maps = {r["metadata"]["name"]: r["data"] for r in released if r["kind"] == "ConfigMap"}
     given: dict[str, str] = {}
     for source in container["envFrom"]:
@@ -145,7 +145,17 @@ def test_nothing_runs_while_nothing_is_released(tmp_path: Path) -> None:
     (tmp_path / component_path("digits", "canary")).write_bytes(EMPTY)
     resources = build(tmp_path / "k8s/apps/digits/canary")
     assert one(resources, "Deployment")["spec"]["replicas"] == 0
-    assert one(resources, "HorizontalPodAutoscaler")["spec"]["minReplicas"] == 1
+
+
+def test_the_autoscaler_owns_the_number_of_servers(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+    path = tmp_path / "k8s/apps/digits/production/kustomization.yaml"
+    path.write_text(path.read_text().replace("- release\n", "- ../../../serve/autoscaler\n"))
+    resources = build(path.parent)
+    assert "replicas" not in one(resources, "Deployment")["spec"]
+    scaler = one(resources, "HorizontalPodAutoscaler")
+    assert scaler["spec"]["scaleTargetRef"]["name"] == "serve"
+    kubernetes_validate.validate(scaler, KUBERNETES, strict=True)
 
 
 def test_the_pod_is_restricted(released: list[Resource]) -> None:
@@ -178,14 +188,14 @@ def test_selectors_find_the_pods_and_only_this_environments(
 ) -> None:
     labels = one(released, "Deployment")["spec"]["template"]["metadata"]["labels"]
     selectors = [
-        one(released, "Service")["spec"]["selector"],
+        one(released, "Service", "serve")["spec"]["selector"],
+        one(released, "Service", "edge")["spec"]["selector"],
         one(released, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
         one(released, "Deployment")["spec"]["selector"]["matchLabels"],
     ]
     for selector in selectors:
         assert selector.items() <= labels.items()
     assert selectors[0]["app.kubernetes.io/part-of"] == overlay[0]
-    assert one(released, "HorizontalPodAutoscaler")["spec"]["scaleTargetRef"]["name"] == "serve"
 
 
 def test_all_traffic_is_shut_but_to_the_port(released: list[Resource]) -> None:
@@ -197,7 +207,7 @@ def test_all_traffic_is_shut_but_to_the_port(released: list[Resource]) -> None:
     port = one(released, "Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"][0][
         "containerPort"
     ]
-    assert opened["ingress"] == [{"ports": [{"protocol": "TCP", "port": port}]}]
+    assert [rule["ports"] for rule in opened["ingress"]] == [[{"protocol": "TCP", "port": port}]]
 
 
 def test_a_rollout_never_has_fewer_pods_than_before(released: list[Resource]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -115,7 +116,9 @@ def create_application(root: Path, facts: ApplicationFacts) -> list[Path]:
     name = check_name(facts.name)
     files = {f"{APPS}/{name}/application.yaml": render_application(facts)}
     for environment in facts.environments:
-        files[f"{APPS}/{name}/{environment}/kustomization.yaml"] = render_overlay(name, environment)
+        files[f"{APPS}/{name}/{environment}/kustomization.yaml"] = render_overlay(
+            facts, environment, facts.ports.get(environment)
+        )
         files[component_path(name, environment)] = EMPTY
     written = []
     for path, data in files.items():
@@ -132,15 +135,23 @@ def render_application(facts: ApplicationFacts) -> bytes:
     return yaml.safe_dump(facts.model_dump(mode="json"), sort_keys=False, allow_unicode=True).encode()
 
 
-def render_overlay(application: str, environment: str) -> bytes:
-    """The bytes of an environment's kustomization.yaml: facts over the common base."""
+def render_overlay(facts: ApplicationFacts, environment: str, port: int | None = None) -> bytes:
+    """The bytes of an environment's kustomization.yaml: facts over the common base.
+
+    Args:
+        port: on the cluster's outer addresses; kept in this file alone. None: reachable from inside alone.
+    """
+    application = facts.name
     place = {"app.kubernetes.io/part-of": application, "rookery/environment": environment}
-    content = {
+    components = ["release", "../../../site"]
+    if environment == facts.environments[-1]:
+        components.insert(0, "../../../serve/replicated")
+    content: dict[str, Any] = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "namespace": f"{application}-{environment}",
         "resources": ["../../../serve/base"],
-        "components": ["release"],
+        "components": components,
         "labels": [{"pairs": place, "includeSelectors": True, "includeTemplates": True}],
         "configMapGenerator": [
             {
@@ -152,4 +163,8 @@ def render_overlay(application: str, environment: str) -> bytes:
             }
         ],
     }
-    return yaml.safe_dump(content, sort_keys=False).encode()
+    if port is not None:
+        components.insert(-1, "../../../serve/edge")
+        change = {"op": "replace", "path": "/spec/ports/0/port", "value": port}
+        content["patches"] = [{"target": {"kind": "Service", "name": "edge"}, "patch": json.dumps([change])}]
+    return yaml.safe_dump(content, sort_keys=False, width=110).encode()
