@@ -8,7 +8,9 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from services.common.answers import add_error_answers
+from services.serve.feedback import add_feedback
 from services.serve.identity import identify
+from services.serve.log import PredictionLog
 from services.serve.models import UPLOAD, ErrorBody, PredictionBody, VersionBody
 from services.serve.pages import add_pages
 from services.serve.predict import Predict, Send
@@ -40,6 +42,10 @@ class ServeApp:
         self.telemetry = Telemetry(self.identity.as_dict())
         self.telemetry.queued = lambda: self.work.queued
         self.telemetry.busy = lambda: self.work.inside
+        self.log = (
+            None if settings.log_dir is None else PredictionLog(settings, self.identity, bundle.manifest)
+        )
+        self.telemetry.log = self.log
         self.predict = Predict(
             predictor,
             self.identity,
@@ -47,6 +53,7 @@ class ServeApp:
             self.work,
             self.telemetry,
             settings.inline_milliseconds / 1000,
+            self.log,
         )
         self.web = create_web(self)
 
@@ -58,8 +65,10 @@ class ServeApp:
             await self.web(scope, receive, send)
 
     def close(self) -> None:
-        """End the pool of threads."""
+        """End the pool of threads, and bring the prediction log to the disk."""
         self.work.close()
+        if self.log is not None:
+            self.log.close()
 
 
 def create_app(bundle: Bundle, settings: ServeSettings) -> ServeApp:
@@ -84,6 +93,7 @@ def create_web(app: ServeApp) -> FastAPI:
     add_error_answers(web)
     _add_probes(web, app)
     _add_facts(web, app)
+    add_feedback(web, app)
     add_pages(web, app)
     return web
 
@@ -112,13 +122,14 @@ def _add_facts(web: FastAPI, app: ServeApp) -> None:
         tags=["recognition"],
         summary="Recognise a sound or picture",
         description="A raw body or the form field `file`: wav, ogg, flac, mp3, png, jpeg or npy, told apart by "
-        "content. `top` bounds the number of labels. Long sounds are answered as a timeline of windows, with "
-        "neighbouring windows of one label joined in `segments`.",
+        "content. `top` bounds the number of labels, `source` names the site or device for the "
+        "prediction log. Long sounds are answered as a timeline of windows, with neighbouring "
+        "windows of one label joined in `segments`.",
         response_model=PredictionBody,
         responses={code: {"model": ErrorBody} for code in (408, 413, 415, 422, 503)},
         openapi_extra={"requestBody": UPLOAD},
     )
-    async def predict(request: Request, top: int | None = None) -> Any:
+    async def predict(request: Request, top: int | None = None, source: str | None = None) -> Any:
         raise AssertionError("answered by ServeApp before routing")
 
     @web.get("/version", tags=["operation"], summary="What is in memory", response_model=VersionBody)

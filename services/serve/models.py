@@ -63,6 +63,7 @@ class PredictionBody(BaseModel):
     duration: float | None = Field(None, description="seconds, sounds only")
     version: str = Field(description="registered model version")
     bundle_digest: str
+    request_id: str | None = Field(None, description="for `/feedback`; only where predictions are logged")
 
 
 class VersionBody(BaseModel):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -21,12 +22,16 @@ from services.serve.telemetry import Telemetry
 from services.serve.upload import ClientGone, Receive, Scope, Uploads, linger
 from services.serve.work import Work
 
+if TYPE_CHECKING:
+    from services.serve.log import PredictionLog
+
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 _log = logging.getLogger(__name__)
 _JSON: Headers = [(b"content-type", b"application/json")]
 _TOP = re.compile("[0-9]{1,6}")
+_SOURCE = re.compile("[A-Za-z0-9._:-]{1,64}")
 _BROKEN = RookeryError("the prediction failed; the log of the server says why")
 
 
@@ -45,8 +50,10 @@ class Predict:
         work: Work,
         telemetry: Telemetry,
         inline_seconds: float,
+        log: PredictionLog | None = None,
     ) -> None:
         self.predictor = predictor
+        self.log = log
         self.uploads = uploads
         self.work = work
         self.telemetry = telemetry
@@ -59,26 +66,27 @@ class Predict:
         began = time.perf_counter()
         try:
             body = await self.uploads.read(scope, receive)
-            top = top_of(scope["query_string"]) if scope["query_string"] else None
+            top, source = None, ""
+            if query := scope["query_string"]:
+                top, source = top_of(query), source_of(query)
             if self.inline and is_small(body):
-                prediction = self.predictor.predict_small(body)
+                prediction, digest = self._predict_small(body), self._digest(body)
             else:
-                prediction = await self.work.run(self.predictor.predict, body)
-            answer = self._answer(prediction, top)
+                prediction, digest = await self.work.run(self._predict, body)
+            answer = self._answer(prediction, top, self._count(prediction, body, digest, source, began))
         except ClientGone:
             late = "rookery.late" in scope
             self.telemetry.refused(408 if late else 499, "too-slow" if late else "client-gone")
             return
         except RookeryError as error:
-            self.telemetry.refused(error.status, error.code)
+            self._fail(error.status, error.code, began)
             await refuse(error, receive, send)
             return
         except Exception:
             _log.exception("a prediction failed")
-            self.telemetry.refused(500, "internal")
+            self._fail(500, "internal", began)
             await refuse(_BROKEN, receive, send)
             return
-        self._count(prediction, began)
         await send(
             {
                 "type": "http.response.start",
@@ -93,27 +101,48 @@ class Predict:
         if not self.inline or not is_small(body):
             return None
         try:
-            prediction = self.predictor.predict_small(body)
+            prediction = self._predict_small(body)
+            request_id = self._count(prediction, body, self._digest(body), "", began)
+            return 200, self._answer(prediction, None, request_id)
         except RookeryError as error:
-            self.telemetry.refused(error.status, error.code)
+            self._fail(error.status, error.code, began)
             return error.status, orjson.dumps(error.as_dict())
         except Exception:
             _log.exception("a prediction failed")
-            self.telemetry.refused(500, "internal")
+            self._fail(500, "internal", began)
             return 500, orjson.dumps(_BROKEN.as_dict())
-        self._count(prediction, began)
-        return 200, self._answer(prediction, None)
 
-    def _count(self, prediction: Prediction, began: float) -> None:
+    def _predict_small(self, body: bytes) -> Prediction:
+        return self.predictor.predict_small(body, measure=self.log is not None and self.log.wants_features())
+
+    def _predict(self, body: bytes) -> tuple[Prediction, str]:
+        return self.predictor.predict(body), self._digest(body)
+
+    def _digest(self, body: bytes) -> str:
+        return "" if self.log is None else hashlib.sha256(body).hexdigest()
+
+    def _count(
+        self, prediction: Prediction, body: bytes, digest: str, source: str, began: float
+    ) -> str | None:
         best = prediction.labels[0]
         seconds = time.perf_counter() - began
         self.telemetry.predicted(best["label"], best["probability"], prediction.novel, seconds)
+        if self.log is None:
+            return None
+        return self.log.predicted(prediction, body, digest, source, seconds)
 
-    def _answer(self, prediction: Prediction, top: int | None) -> bytes:
+    def _fail(self, status: int, code: str, began: float) -> None:
+        self.telemetry.refused(status, code)
+        if self.log is not None and status >= 500:
+            self.log.failed(status, time.perf_counter() - began)
+
+    def _answer(self, prediction: Prediction, top: int | None, request_id: str | None) -> bytes:
         body = prediction.as_dict()
         if top is not None:
             body["labels"] = body["labels"][:top]
         body.update(self._names)
+        if request_id is not None:
+            body["request_id"] = request_id
         return orjson.dumps(body)
 
 
@@ -141,6 +170,24 @@ def top_of(query: bytes) -> int | None:
     if not _TOP.fullmatch(values[-1]) or not 1 <= int(values[-1]) <= 100_000:
         raise InvalidInput("`top` is not a number of labels", value=values[-1], allowed="1 to 100000")
     return int(values[-1])
+
+
+def source_of(query: bytes) -> str:
+    """The site or device that the query string names; empty: none.
+
+    Raises:
+        InvalidInput: `source` is not a short plain name.
+    """
+    values = parse_qs(query.decode("latin-1")).get("source")
+    if values is None:
+        return ""
+    if not _SOURCE.fullmatch(values[-1]):
+        raise InvalidInput(
+            "`source` is no name of a site",
+            value=values[-1],
+            allowed="up to 64 letters, digits, dots, colons, hyphens and underscores",
+        )
+    return values[-1]
 
 
 def measure(predictor: Predictor, runs: int = 20) -> float:

@@ -90,12 +90,14 @@ class Predictor:
         prepared = prepare(data, self.manifest.preprocessing, self.limits)
         return describe(self.manifest, self.scores(prepared.tensor), prepared)
 
-    def predict_small(self, data: bytes) -> Prediction:
-        """As `predict`, on a shorter way for small plain pictures; their features are not computed."""
-        tensor = self._small.tensor(data) if self._small else None
+    def predict_small(self, data: bytes, *, measure: bool = False) -> Prediction:
+        """As `predict`, on a shorter way for small plain pictures; their features only if `measure`."""
+        features: dict[str, float] | None = {} if measure else None
+        tensor = self._small.tensor(data, features) if self._small else None
         if tensor is None:
             return self.predict(data)
-        return describe(self.manifest, Scores(*self._run(tensor)), Prepared(tensor, [0.0], 0.0, {}))
+        prepared = Prepared(tensor, [0.0], 0.0, features or {})
+        return describe(self.manifest, Scores(*self._run(tensor)), prepared)
 
     def _run(self, tensor: Floats) -> list[Floats]:
         answer: list[Floats] = self._session.run(None, {"input": tensor})

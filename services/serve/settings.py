@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.common.settings import Settings
@@ -60,6 +60,29 @@ class ServeSettings(Settings):
     )
     max_bytes: int = Field(MediaLimits().max_bytes, ge=1024, description="bytes of one upload")
     max_seconds: float = Field(MediaLimits().max_seconds, gt=0, description="seconds of one sound")
+    log_dir: Path | None = Field(
+        None, description="folder of the prediction log's spool; none: predictions are not logged"
+    )
+    log_url: str = Field(
+        "",
+        description="monitor service that segments of the log are sent to; empty: it takes them from the folder",
+    )
+    log_token: SecretStr = Field(SecretStr(""), description="what the monitor service wants to be told")
+    log_key: SecretStr = Field(
+        SecretStr(""),
+        description="signs request ids, the same for all servers of an environment; empty: made in the folder",
+    )
+    log_inputs: bool = Field(False, description="also keep the inputs themselves, by digest")
+    log_bytes: int = Field(
+        64 << 20, ge=1 << 16, description="largest spool; what finds no place in it is dropped and counted"
+    )
+    log_segment_bytes: int = Field(
+        4 << 20, ge=1024, description="a segment of the log is closed at this size"
+    )
+    log_segment_seconds: float = Field(
+        10.0, gt=0, le=3600, description="a segment of the log is closed at this age"
+    )
+    feedback_days: float = Field(30.0, gt=0, description="feedback for older predictions is refused")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="of the server's log"
     )

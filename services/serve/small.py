@@ -7,6 +7,7 @@ holds this against `services.media.prepare` bit for bit; whatever is not plain i
 from __future__ import annotations
 
 import io
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -44,13 +45,21 @@ class SmallPictures:
         self._invert = p.invert
         self._mean, self._std = np.array(p.mean, np.float32), np.array(p.std, np.float32)
 
-    def tensor(self, body: bytes) -> NDArray[np.float32] | None:
-        """The tensor of bytes that are small by `is_small`; None if they are not plain enough or not readable."""
+    def tensor(self, body: bytes, features: dict[str, float] | None = None) -> NDArray[np.float32] | None:
+        """The tensor of bytes that are small by `is_small`; None if they are not plain enough or not readable.
+
+        Args:
+            features: filled, if given, with what `services.media.features.image_features` would say.
+        """
         try:
             picture = _png(body) if body.startswith(_PNG) else _npy(body)
         except Exception:
             return None
-        return None if picture is None else self._fit(picture)
+        if picture is None:
+            return None
+        if features is not None:
+            _measure(picture, features)
+        return self._fit(picture)
 
     def _fit(self, picture: Image.Image) -> NDArray[np.float32]:
         if picture.mode != self._mode:
@@ -65,6 +74,16 @@ class SmallPictures:
             values = 255.0 - values
         values = (values * _SCALE - self._mean) / self._std
         return np.ascontiguousarray(values.transpose(2, 0, 1))[None]
+
+
+def _measure(picture: Image.Image, features: dict[str, float]) -> None:
+    values = np.frombuffer(picture.tobytes(), np.uint8).astype(np.float64)
+    count = len(values)
+    mean = float(np.add.reduce(values)) / count
+    spread = max(0.0, float(values.dot(values)) / count - mean * mean)
+    features["brightness"] = mean / 255
+    features["contrast"] = math.sqrt(spread) / 255
+    features["width"], features["height"] = map(float, picture.size)
 
 
 def _png(body: bytes) -> Image.Image | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,6 +14,9 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+if TYPE_CHECKING:
+    from services.serve.log import PredictionLog
 
 _LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _CONFIDENCE = tuple(step / 10 for step in range(1, 11))
@@ -53,6 +57,7 @@ class Telemetry:
         self.predictions = 0
         self.queued: Callable[[], int] = lambda: 0
         self.busy: Callable[[], int] = lambda: 0
+        self.log: PredictionLog | None = None
         self._registry = CollectorRegistry()
         self._registry.register(self)
         for extra in (ProcessCollector, PlatformCollector, GCCollector):
@@ -82,6 +87,9 @@ class Telemetry:
         yield GaugeMetricFamily("rookery_serve_busy", "Predictions in threads or waiting", value=self.busy())
         yield CounterMetricFamily("rookery_serve_novel", "Inputs unlike the training data", value=self.novel)
 
+        if self.log is not None:
+            yield from _log_metrics(self.log)
+
         requests = CounterMetricFamily(
             "rookery_serve_requests", "Answers of /predict by status and error", labels=["status", "code"]
         )
@@ -104,3 +112,20 @@ class Telemetry:
         info = GaugeMetricFamily("rookery_serve_info", "What is in memory", labels=list(self.info))
         info.add_metric(list(self.info.values()), 1)
         yield info
+
+
+def _log_metrics(log: PredictionLog) -> Iterator[Metric]:
+    yield CounterMetricFamily(
+        "rookery_serve_log_records", "Records taken by the prediction log", value=log.records
+    )
+    dropped = log.dropped + log.spool.dropped
+    yield CounterMetricFamily(
+        "rookery_serve_log_dropped", "Records that found no place in the log", value=dropped
+    )
+    yield GaugeMetricFamily("rookery_serve_log_spool_bytes", "Size of the log's spool", value=log.spool.held)
+    yield CounterMetricFamily(
+        "rookery_serve_log_sent", "Files that arrived at the monitor service", value=log.sender.sent
+    )
+    yield CounterMetricFamily(
+        "rookery_serve_log_refused", "Files that the monitor service refused", value=log.sender.refused
+    )
