@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from services.common.errors import Refused, RookeryError
-from workflows.commands import platform, quarantine, releases, runs, upkeep
+from workflows.commands import platform, prune, quarantine, releases, runs, upkeep
 from workflows.commands.console import fail, say
 from workflows.commands.options import Chosen
 
@@ -52,7 +52,7 @@ def options(
     Chosen.home = home
 
 
-for module in (platform, runs, releases, quarantine, upkeep):
+for module in (platform, runs, releases, quarantine, prune, upkeep):
     module.add_to(app)
 
 

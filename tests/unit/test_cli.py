@@ -24,8 +24,8 @@ from workflows.commands.templates import parse_parameters, template_names
 from workflows.local.status import EnvironmentStatus
 
 COMMANDS = (
-    "app approve cancel demo doctor down history logs plan quarantine render resume rollback runs status submit "
-    "up verify why"
+    "app approve cancel demo doctor down history logs plan prune quarantine render resume rollback runs status "
+    "submit up verify why"
 ).split()
 
 
@@ -484,3 +484,22 @@ def test_an_interrupted_reader_ends_the_program_quietly(remote: Remote) -> None:
         ["/bin/sh", "-c", command], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
     assert "Traceback" not in done.stderr
+
+
+def test_prune_shows_what_would_go_and_removes_it(cli: Cli, remote: Remote, tmp_path: Path) -> None:
+    assert "`rookery up` first" in cli("prune").err
+    shutil.copytree(remote.path, tmp_path / "home" / "gitops.git")
+    assert "nothing to remove" in cli("prune").out
+    file = tmp_path / "workflow.yaml"
+    file.write_text(
+        "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: once}\n"
+        "spec: {entrypoint: a, templates: [{name: a, container: {image: rookery/x, command: ['true']}}]}\n"
+    )
+    assert cli("submit", "--file", file, "--wait").code == 0
+    shown = cli("prune", "--older-than", "0", "--keep-runs", "0", "--dry-run")
+    assert re.search(r"run +once +[\d.]+ kB +Succeeded", shown.out)
+    assert cli("runs", "--json").json() != []
+    done = cli("prune", "--older-than", "0", "--keep-runs", "0", "--json").json()
+    assert [one["name"] for one in done["removed"]] == ["once"]
+    assert cli("runs", "--json").json() == []
+    assert cli("prune", "--keep-releases", "1").code == 2

@@ -103,17 +103,22 @@ def _names(home: Path) -> list[str]:
     root = home / "runs"
     if not root.is_dir():
         return []
-    return [entry.name for entry in root.iterdir() if (entry / "workflow.json").is_file()]
+    found = [entry for entry in root.iterdir() if _NAME.fullmatch(entry.name)]
+    return [entry.name for entry in found if (entry / "workflow.json").is_file()]
 
 
 def list_runs(home: Path) -> list[Run]:
     """All runs, the newest first; one whose journal was altered has the phase Error and says so."""
-    return sorted((_listed(home, name) for name in _names(home)), key=lambda run: run.created, reverse=True)
+    found = [run for run in (_listed(home, name) for name in _names(home)) if run is not None]
+    return sorted(found, key=lambda run: run.created, reverse=True)
 
 
-def _listed(home: Path, name: str) -> Run:
+def _listed(home: Path, name: str) -> Run | None:
+    """A run; nothing when it was removed a moment ago."""
     try:
         return get_run(home, name)
+    except (NotFound, FileNotFoundError):
+        return None
     except IntegrityError as error:
         folder = run_folder(home, name)
         flow = Workflow.load(folder.workflow)

@@ -9,27 +9,36 @@ import fcntl
 import json
 import os
 import shutil
+import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from services.bundle.reader import MAX_FILE_BYTES, Bundle, digest_entries, read_bundle
 from services.common.digest import canonical_json, digest_file
-from services.common.errors import IntegrityError, InvalidInput, NotFound, RookeryError
+from services.common.errors import IntegrityError, InvalidInput, NotFound, RookeryError, Unavailable
 from workflows.release.base import CONFIG, INDEX, MANIFEST, PLAIN_LAYER, Layer, ServingBase, image_parts
 from workflows.release.blobs import BlobStore, full_disk_named, sync_folder
 from workflows.release.layer import HashingWriter, Packed, read_layer, write_layer
 
 BUNDLE_DIGEST = "io.rookery.bundle-digest"
 MODEL_VERSION = "io.rookery.model-version"
+OWN_LABELS = (
+    "org.opencontainers.image.title",
+    "org.opencontainers.image.version",
+    "io.rookery.application",
+    MODEL_VERSION,
+    "io.rookery.run-id",
+)
 BUNDLE_FILES = tuple(sorted(MAX_FILE_BYTES))
 
 __all__ = [
     "BUNDLE_DIGEST",
     "BUNDLE_FILES",
     "MODEL_VERSION",
+    "OWN_LABELS",
     "ImageStore",
     "ServingBase",
     "bundle_files",
@@ -38,6 +47,7 @@ __all__ = [
 
 _JSON_BYTES = 4 << 20
 _REF_NAME = "org.opencontainers.image.ref.name"
+_ALONE_SECONDS = 60.0
 
 
 class ImageStore:
@@ -74,25 +84,27 @@ class ImageStore:
             IntegrityError: the bundle is not the expected one.
             Unavailable: the disk is full; no part of the image stays half-written.
         """
-        layers = list(base.layers)
-        if base.files:
-            layers.append(self._layer(base.files)[0])
-        files = bundle_files(bundle)
-        model, packed = self._layer(files)
-        digest = _bundle_digest(packed)
-        if expected_bundle_digest is not None and digest != expected_bundle_digest:
-            raise IntegrityError(
-                "the bundle is not the one promised", value=digest, allowed=expected_bundle_digest
+        with self._in_use():
+            return self._build(base, bundle, labels, expected_bundle_digest, tag)
+
+    def rebase(self, digest: str, base: ServingBase) -> str:
+        """The image with the same bundle layer on another base; returns its digest.
+
+        It is the one that `build` would make of the same bundle and labels.
+
+        Raises:
+            NotFound, IntegrityError: the image's description or its bundle layer is not whole.
+        """
+        with self._in_use():
+            model = self.manifest(digest)["layers"][-1]
+            self.blobs.check(model["digest"])
+            config = self.config(digest)
+            given = dict(config["config"].get("Labels") or {})
+            kept = {name: given[name] for name in OWN_LABELS if name in given}
+            layer = Layer(
+                model["mediaType"], model["digest"], int(model["size"]), config["rootfs"]["diff_ids"][-1]
             )
-        layers.append(model)
-        config, manifest = image_parts(base, layers, {**labels, **base.labels, BUNDLE_DIGEST: digest})
-        described = canonical_json(config)
-        config_digest = self.blobs.write_bytes(described)
-        manifest["config"] = {"mediaType": CONFIG, "digest": config_digest, "size": len(described)}
-        content = canonical_json(manifest)
-        image = self.blobs.write_bytes(content)
-        self._list(image, len(content), tag)
-        return image
+            return self._seal(base, layer, {**kept, **base.labels, BUNDLE_DIGEST: given[BUNDLE_DIGEST]}, None)
 
     def images(self) -> list[dict[str, Any]]:
         """The descriptors in index.json; empty when nothing was built yet."""
@@ -148,6 +160,33 @@ class ImageStore:
                 raise IntegrityError("a layer has another size than its manifest says", value=layer["digest"])
         return labels
 
+    def unlist(self, digests: Collection[str]) -> None:
+        """Take images out of index.json; their blobs stay."""
+        if digests:
+            with self._locked():
+                self._write_index([entry for entry in self.images() if entry["digest"] not in digests])
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the store while no image is being built.
+
+        Raises:
+            Unavailable: images were being built for a minute.
+        """
+        with (self.root / ".in-use").open("ab") as lock:
+            deadline = time.monotonic() + _ALONE_SECONDS
+            while True:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise Unavailable(
+                            f"images were being built for {_ALONE_SECONDS:g} s", value=str(self.root)
+                        ) from None
+                    time.sleep(0.05)
+            yield
+
     def unpack(self, digest: str, folder: Path) -> Path:
         """Write the files of an image to a folder, which then has app/ and bundle/; returns the folder.
 
@@ -178,6 +217,34 @@ class ImageStore:
         self.blobs.check(layer["digest"])
         self._write_layers([layer], folder)
         return read_bundle(folder / "bundle", bundle_digest)
+
+    def _build(
+        self,
+        base: ServingBase,
+        bundle: Path,
+        labels: Mapping[str, str],
+        expected_bundle_digest: str | None,
+        tag: str | None,
+    ) -> str:
+        files = bundle_files(bundle)
+        model, packed = self._layer(files)
+        digest = _bundle_digest(packed)
+        if expected_bundle_digest is not None and digest != expected_bundle_digest:
+            raise IntegrityError(
+                "the bundle is not the one promised", value=digest, allowed=expected_bundle_digest
+            )
+        return self._seal(base, model, {**labels, **base.labels, BUNDLE_DIGEST: digest}, tag)
+
+    def _seal(self, base: ServingBase, model: Layer, labels: Mapping[str, str], tag: str | None) -> str:
+        lower = [self._layer(base.files)[0]] if base.files else []
+        config, manifest = image_parts(base, [*base.layers, *lower, model], labels)
+        described = canonical_json(config)
+        config_digest = self.blobs.write_bytes(described)
+        manifest["config"] = {"mediaType": CONFIG, "digest": config_digest, "size": len(described)}
+        content = canonical_json(manifest)
+        image = self.blobs.write_bytes(content)
+        self._list(image, len(content), tag)
+        return image
 
     def _write_layers(self, layers: Iterable[Mapping[str, Any]], folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -217,9 +284,22 @@ class ImageStore:
             entry: dict[str, Any] = {"mediaType": MANIFEST, "digest": digest, "size": size}
             if tag is not None:
                 entry["annotations"] = {_REF_NAME: tag}
-            listed = sorted([*listed, entry], key=lambda item: str(item["digest"]))
-            index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": listed}
-            _replace(self.root / "index.json", canonical_json(index))
+            self._write_index([*listed, entry])
+
+    def _write_index(self, listed: Iterable[Mapping[str, Any]]) -> None:
+        ordered = sorted(listed, key=lambda item: str(item["digest"]))
+        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": ordered}
+        _replace(self.root / "index.json", canonical_json(index))
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """While it is held, no blob is removed; any number of builds may hold it."""
+        with full_disk_named(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = (self.root / ".in-use").open("ab")
+        with lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            yield
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
