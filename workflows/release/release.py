@@ -28,6 +28,7 @@ class ReleaseResult:
         already_done: nothing was committed; an earlier try, or somebody else, had done it.
         current: the environment still should run it; false when a later commit has replaced it meanwhile.
         tries: pushes it took.
+        warning: what whoever asked should know; empty when there is nothing.
     """
 
     application: str
@@ -38,6 +39,7 @@ class ReleaseResult:
     already_done: bool
     current: bool = True
     tries: int = 0
+    warning: str = ""
 
 
 def release(gitops: GitOps, evidence: Evidence) -> ReleaseResult:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.common.digest import is_digest, short
 from services.common.errors import InvalidInput, NotFound, Refused
 from workflows.release import quarantine
@@ -27,7 +29,8 @@ def rollback(
 ) -> ReleaseResult:
     """Restore the previous good release of an environment.
 
-    Good is what the environment ran before what it has now, unless it is in quarantine.
+    Good is what the environment ran before what it has now, unless it is in quarantine. One that was promoted without
+    a record that it had passed its verification is taken only when there is no other; the result warns of it then.
 
     Args:
         shut_out: also put the digest that is left into quarantine, in the same commit.
@@ -37,7 +40,10 @@ def rollback(
         Refused: nothing is released, or there is nothing good to go back to.
     """
 
+    warnings: list[str] = []
+
     def change(tree: Tree) -> Message | Done:
+        warnings.clear()
         facts = load_application(tree, application)
         facts.check_environment(environment)
         past = _steps(tree, application, environment)
@@ -46,9 +52,11 @@ def rollback(
             return Done(own.commit)
         if released(tree, application, environment) is None:
             raise Refused(f"nothing is released to {application} {environment}")
-        return _leave(tree, past, environment, "rollback", reason, requested_by, workflow, shut_out=shut_out)
+        return _leave(
+            tree, past, environment, "rollback", reason, requested_by, workflow, warnings, shut_out=shut_out
+        )
 
-    return _run(gitops, application, environment, workflow, change)
+    return _run(gitops, application, environment, workflow, change, warnings)
 
 
 def revert(
@@ -71,7 +79,10 @@ def revert(
     if not is_digest(image_digest):
         raise InvalidInput("this is no image digest", value=image_digest, allowed="sha256: and 64 hex digits")
 
+    warnings: list[str] = []
+
     def change(tree: Tree) -> Message | Done:
+        warnings.clear()
         load_application(tree, application).check_environment(environment)
         past = _steps(tree, application, environment)
         bad = next((s.evidence for s in past if s.image_digest == image_digest and s.evidence), None)
@@ -79,7 +90,9 @@ def revert(
             raise NotFound(f"this was never released to {application} {environment}", value=image_digest)
         there = released(tree, application, environment)
         if there is not None and there.image_digest == image_digest:
-            return _leave(tree, past, environment, "revert", reason, requested_by, workflow, shut_out=True)
+            return _leave(
+                tree, past, environment, "revert", reason, requested_by, workflow, warnings, shut_out=True
+            )
         quarantine.add(tree, bad, environment, reason=reason, requested_by=requested_by, workflow=workflow)
         return (
             _only_quarantine(bad, reason, requested_by, workflow)
@@ -87,7 +100,7 @@ def revert(
             else Done((_own(past, workflow, "revert") or past[0]).commit)
         )
 
-    return _run(gitops, application, environment, workflow, change)
+    return _run(gitops, application, environment, workflow, change, warnings)
 
 
 def previous_good(tree: Tree, application: str, environment: str) -> Step | None:
@@ -103,6 +116,7 @@ def _leave(
     reason: str,
     requested_by: str,
     workflow: str,
+    warnings: list[str],
     *,
     shut_out: bool,
 ) -> Message:
@@ -133,7 +147,9 @@ def _leave(
         }
     )
     write_release(tree, restored)
-    return describe(restored, there, reason)
+    warnings += _doubts(tree, good.evidence)
+    message = describe(restored, there, reason)
+    return replace(message, body=(*message.body, *warnings))
 
 
 def _previous(tree: Tree, past: list[Step], left_bundle: str | None) -> Step | None:
@@ -149,6 +165,7 @@ def _previous(tree: Tree, past: list[Step], left_bundle: str | None) -> Step | N
                 del stack[depth[-1] + 1 :]
             else:
                 stack.append(step)
+    good: list[Step] = []
     for step in reversed(stack[:-1]):
         proof = step.evidence
         if proof is None or step.image_digest != proof.image_digest or proof.bundle_digest == left_bundle:
@@ -156,8 +173,38 @@ def _previous(tree: Tree, past: list[Step], left_bundle: str | None) -> Step | N
         if step.image_digest == stack[-1].image_digest:
             continue
         if quarantine.find(tree, proof.application, proof.image_digest, proof.bundle_digest) is None:
-            return step
-    return None
+            good.append(step)
+    return next((step for step in good if not _is_doubtful(step, tree)), good[0] if good else None)
+
+
+def _is_doubtful(step: Step, tree: Tree) -> bool:
+    """Whether it was promoted and should have the record of its verification, but nothing in git has it."""
+    proof = step.evidence
+    return proof is not None and proof.source_environment is not None and not _is_verified(tree, proof)
+
+
+def _is_verified(tree: Tree, proof: Evidence) -> bool:
+    """Whether this release, or another of the same image, carries the record that it passed where it ran before."""
+    if _has_passed(proof):
+        return True
+    facts = load_application(tree, proof.application)
+    return any(
+        step.evidence is not None
+        and step.evidence.image_digest == proof.image_digest
+        and _has_passed(step.evidence)
+        for environment in facts.environments
+        for step in _steps(tree, proof.application, environment)
+    )
+
+
+def _has_passed(proof: Evidence) -> bool:
+    return (proof.source_verification or {}).get("passed") is True
+
+
+def _doubts(tree: Tree, good: Evidence) -> list[str]:
+    if _is_verified(tree, good):
+        return []
+    return [f"Git has no record that version {good.model_version} ever passed a verification."]
 
 
 def _steps(tree: Tree, application: str, environment: str) -> list[Step]:
@@ -191,7 +238,9 @@ def _trailers(bad: Evidence, action: str, reason: str, requested_by: str, workfl
     }
 
 
-def _run(gitops: GitOps, application: str, environment: str, workflow: str, change: Change) -> ReleaseResult:
+def _run(
+    gitops: GitOps, application: str, environment: str, workflow: str, change: Change, warnings: list[str]
+) -> ReleaseResult:
     check_token(workflow, "workflow")
     commit = commit_confined(gitops, application, environment, change)
     there = released(gitops.tree(), application, environment)
@@ -203,4 +252,5 @@ def _run(gitops: GitOps, application: str, environment: str, workflow: str, chan
         commit=commit.revision,
         already_done=not commit.created,
         tries=commit.tries,
+        warning=" ".join(warnings),
     )

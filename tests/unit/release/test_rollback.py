@@ -171,6 +171,58 @@ def test_a_digest_can_leave_the_quarantine(ops: GitOps) -> None:
         lift(ops, "digits", digest("image 2"), reason="r", workflow="lift-2", **WHO)
 
 
+def _promote(ops: GitOps, number: int, *, passed: bool | None) -> None:
+    release(ops, evidence(number))
+    record = None if passed is None else {"passed": passed, "items": 8, "p95_ms": 2.0}
+    promote(
+        ops,
+        "digits",
+        "staging",
+        "canary",
+        str(number),
+        running=runs(number),
+        source_verification=record,
+        workflow=f"promote-{number}",
+        **WHO,
+    )
+
+
+@pytest.mark.parametrize(
+    ("records", "restored", "warned"),
+    [
+        ([True, True, True], "2", False),
+        ([True, None, True], "1", False),
+        ([True, False, None], "1", False),
+        ([None, None, True], "2", True),
+        ([False, None, True], "2", True),
+    ],
+)
+def test_a_release_whose_verification_is_recorded_comes_first(
+    ops: GitOps, remote: Path, records: list[bool | None], restored: str, warned: bool
+) -> None:
+    for number, passed in enumerate(records, 1):
+        _promote(ops, number, passed=passed)
+    good = previous_good(ops.tree(), "digits", "canary")
+    result = rollback(ops, "digits", "canary", reason="r", workflow="rb", **WHO)
+    assert result.model_version == restored
+    assert good is not None and good.model_version == restored
+    assert ("no record that version 2" in result.warning) is warned
+    assert (result.warning in git("log", "-1", "--format=%B", "main", cwd=remote)) is True
+    again = rollback(ops, "digits", "canary", reason="r", workflow="rb", **WHO)
+    assert again.already_done
+
+
+def test_the_first_environment_goes_back_one_and_says_when_nothing_is_recorded(ops: GitOps) -> None:
+    _promote(ops, 1, passed=True)
+    for number in (2, 3):
+        release(ops, evidence(number))
+    first = rollback(ops, "digits", "staging", reason="r", workflow="one", **WHO)
+    assert first.model_version == "2"
+    assert "version 2 ever passed" in first.warning
+    second = rollback(ops, "digits", "staging", reason="r", workflow="two", **WHO)
+    assert (second.model_version, second.warning) == ("1", "")
+
+
 ACTIONS = st.lists(
     st.tuples(st.sampled_from(["release", "canary", "rollback", "shut-out", "revert"]), st.integers(1, 5)),
     min_size=1,
