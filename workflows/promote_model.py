@@ -14,6 +14,7 @@ from workflows.templating import (
     reference,
     settling,
     step,
+    telling,
     whole,
     workflow_template,
 )
@@ -45,12 +46,16 @@ def promote_model() -> WorkflowTemplate:
         deadline_seconds=7 * 24 * 3600,
     )
     with template:
-        check = step("check-promotion", releasing.check_promotion, deadline_seconds=300)
+        check = step("check-promotion", releasing.check_promotion, deadline_seconds=300, git=True)
         approve = Suspend(name="await-approval")
-        commit = step("commit-promotion", releasing.commit_promotion, deadline_seconds=600, retries=5)
+        commit = step(
+            "commit-promotion", releasing.commit_promotion, deadline_seconds=600, retries=5, git=True
+        )
+        asked = "{{workflow.parameters.approval}} == required"
         with Steps(name="main"):
-            Step(name="check", template=check, arguments=whole(*_PROMOTION))
-            Step(name="approve", template=approve, when="{{workflow.parameters.approval}} == required")
+            # The commit makes the same checks; nobody is asked to approve what they would refuse.
+            Step(name="check", template=check, when=asked, arguments=whole(*_PROMOTION))
+            Step(name="approve", template=approve, when=asked)
             Step(
                 name="commit",
                 template=commit,
@@ -58,13 +63,16 @@ def promote_model() -> WorkflowTemplate:
             )
             Step(
                 name="deliver",
-                template_ref=reference(deliver_release.NAME),
+                template_ref=reference(deliver_release.NAME, deliver_release.STEP),
                 arguments={
                     **whole("application", "mlflow-ip"),
                     "environment": "{{workflow.parameters.target-environment}}",
                     "commit": output("commit", "commit"),
                     "on-failure": "withdraw",
+                    **telling(NAME),
                 },
             )
-        add_conclusion(NAME, settling("{{workflow.parameters.target-environment}}", "withdraw"))
+        add_conclusion(
+            NAME, settling("{{workflow.parameters.target-environment}}", "withdraw"), success_is_told=True
+        )
     return template

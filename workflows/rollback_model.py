@@ -14,6 +14,7 @@ from workflows.templating import (
     reference,
     settling,
     step,
+    telling,
     whole,
     workflow_template,
 )
@@ -43,7 +44,9 @@ def rollback_model() -> WorkflowTemplate:
         deadline_seconds=3600,
     )
     with template:
-        rollback = step("commit-rollback", releasing.commit_rollback, deadline_seconds=600, retries=5)
+        rollback = step(
+            "commit-rollback", releasing.commit_rollback, deadline_seconds=600, retries=5, git=True
+        )
         with Steps(name="main"):
             Step(
                 name="commit",
@@ -55,12 +58,13 @@ def rollback_model() -> WorkflowTemplate:
             )
             Step(
                 name="deliver",
-                template_ref=reference(deliver_release.NAME),
+                template_ref=reference(deliver_release.NAME, deliver_release.STEP),
                 arguments={
                     **whole("application", "mlflow-ip", "environment"),
                     "commit": output("commit", "commit"),
                     "on-failure": "keep",
+                    **telling(NAME),
                 },
             )
-        add_conclusion(NAME, settling("{{workflow.parameters.environment}}", "keep"))
+        add_conclusion(NAME, settling("{{workflow.parameters.environment}}", "keep"), success_is_told=True)
     return template

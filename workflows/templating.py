@@ -18,10 +18,14 @@ from hera.workflows.models import (
     ContinueOn,
     EmptyDirVolumeSource,
     EnvFromSource,
+    EnvVar,
+    EnvVarSource,
+    ExecutorConfig,
     IntOrString,
     ResourceRequirements,
     RetryStrategy,
     SeccompProfile,
+    SecretKeySelector,
     SecurityContext,
     TemplateRef,
     Volume,
@@ -34,11 +38,23 @@ from workflows.steps.outcome import REFUSED_EXIT_CODE
 IMAGE = "rookery/workflow:0.1.0"
 CONFIG_MAP = "rookery"
 SERVICE_ACCOUNT = "rookery-workflow"
+# May read the Deployments and pods of the environments, and Argo CD's Applications.
+DELIVERY_ACCOUNT = "rookery-deliver"
+GIT_SECRET = "git-release"  # noqa: S105 its name
 WORKFLOW_IDENTITY = {"workflow-name": "{{workflow.name}}", "workflow-uid": "{{workflow.uid}}"}
+_UNSUCCESSFUL = "{{workflow.status}} != Succeeded"
 _SCRATCH = "/tmp"  # noqa: S108 the pod's own volume
 
 
-def step(name: str, function: Callable[..., Any], *, deadline_seconds: int, retries: int = 3) -> Script:
+def step(
+    name: str,
+    function: Callable[..., Any],
+    *,
+    deadline_seconds: int,
+    retries: int = 3,
+    git: bool = False,
+    watches: bool = False,
+) -> Script:
     """A template that runs one function of `workflows.steps`.
 
     Args:
@@ -47,6 +63,9 @@ def step(name: str, function: Callable[..., Any], *, deadline_seconds: int, retr
         deadline_seconds: bound of one try.
         retries: how often a try that failed, or whose pod was lost, is repeated. A refusal, which exits with
             `REFUSED_EXIT_CODE`, is a result and never repeated.
+        git: whether it reads or writes the repository, and so is given the user and password of it. A site whose
+            remote asks nobody has no such Secret.
+        watches: whether it watches the pods of an environment, and so has a token of its own for the Kubernetes API.
     """
     return Script(
         name=name,
@@ -56,6 +75,13 @@ def step(name: str, function: Callable[..., Any], *, deadline_seconds: int, retr
         image=IMAGE,
         image_pull_policy="IfNotPresent",
         env_from=[EnvFromSource(config_map_ref=ConfigMapEnvSource(name=CONFIG_MAP))],
+        env=[_secret("ROOKERY_GIT_USERNAME", "username"), _secret("ROOKERY_GIT_PASSWORD", "password")]
+        if git
+        else None,
+        service_account_name=DELIVERY_ACCOUNT if watches else None,
+        automount_service_account_token=True if watches else None,
+        # Argo's own container in the pod keeps the account that may only write results.
+        executor=ExecutorConfig(service_account_name=SERVICE_ACCOUNT) if watches else None,
         active_deadline_seconds=deadline_seconds,
         retry_strategy=RetryStrategy(
             limit=IntOrString(root=retries),
@@ -81,6 +107,11 @@ def step(name: str, function: Callable[..., Any], *, deadline_seconds: int, retr
     )
 
 
+def _secret(variable: str, key: str) -> EnvVar:
+    reference = SecretKeySelector(name=GIT_SECRET, key=key, optional=True)
+    return EnvVar(name=variable, value_from=EnvVarSource(secret_key_ref=reference))
+
+
 def workflow_template(
     name: str, parameters: list[Parameter], *, description: str, deadline_seconds: int
 ) -> WorkflowTemplate:
@@ -96,6 +127,8 @@ def workflow_template(
         annotations={"workflows.argoproj.io/title": name, "workflows.argoproj.io/description": description},
         labels={"app.kubernetes.io/part-of": "rookery"},
         service_account_name=SERVICE_ACCOUNT,
+        automount_service_account_token=False,
+        executor=ExecutorConfig(service_account_name=SERVICE_ACCOUNT),
         active_deadline_seconds=deadline_seconds,
         parallelism=4,
     )
@@ -114,7 +147,14 @@ def settling(environment: str, on_failure: str) -> LooseEnd:
     """Verify or withdraw a release that the workflow committed and left unverified."""
     return LooseEnd(
         "settle",
-        step("settle-release", delivery.settle_release, deadline_seconds=1800, retries=5),
+        step(
+            "settle-release",
+            delivery.settle_release,
+            deadline_seconds=1800,
+            retries=5,
+            git=True,
+            watches=True,
+        ),
         {
             **whole("application", "mlflow-ip"),
             "environment": environment,
@@ -124,21 +164,26 @@ def settling(environment: str, on_failure: str) -> LooseEnd:
     )
 
 
-def add_conclusion(template_name: str, *loose_ends: LooseEnd) -> None:
-    """Add the exit handler to the WorkflowTemplate that is open: tie up loose ends, then record and tell the result."""
+def add_conclusion(template_name: str, *loose_ends: LooseEnd, success_is_told: bool = False) -> None:
+    """Add the exit handler to the WorkflowTemplate that is open: tie up loose ends, then record and tell the result.
+
+    Args:
+        success_is_told: the last step records and tells a success itself, so the handler starts nothing then.
+    """
     record = step("record-result", conclusion.conclude, deadline_seconds=120, retries=2)
     with Steps(name="conclude"):
         for end in loose_ends:
             Step(
                 name=end.name,
                 template=end.template,
-                when="{{workflow.status}} != Succeeded",
+                when=_UNSUCCESSFUL,
                 continue_on=ContinueOn(failed=True, error=True),
                 arguments=end.arguments,
             )
         Step(
             name="record-result",
             template=record,
+            when=_UNSUCCESSFUL if success_is_told else None,
             arguments={
                 "template": template_name,
                 "workflow-name": "{{workflow.name}}",
@@ -163,6 +208,11 @@ def whole(*names: str) -> dict[str, str]:
 def output(step_name: str, parameter: str) -> str:
     """The reference to an output of an earlier step."""
     return f"{{{{steps.{step_name}.outputs.parameters.{parameter}}}}}"
+
+
+def telling(template_name: str) -> dict[str, str]:
+    """Arguments of a delivery that is the last step of a WorkflowTemplate and tells its success."""
+    return {"template": template_name, "parameters": "{{workflow.parameters.json}}", **WORKFLOW_IDENTITY}
 
 
 def reference(workflow_template_name: str, template: str = "main") -> TemplateRef:

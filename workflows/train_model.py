@@ -5,7 +5,7 @@ from __future__ import annotations
 from hera.workflows import Parameter, Step, Steps, WorkflowTemplate
 
 from services.train.hyperparameters import AUTO, Hyperparameters
-from workflows import build_container_image, deliver_release
+from workflows import deliver_release
 from workflows.parameters import APPLICATION, EVAL_IP, MLFLOW_IP, REQUESTED_BY, TRAIN_IP
 from workflows.steps import evaluation, releasing, training
 from workflows.templating import (
@@ -16,6 +16,7 @@ from workflows.templating import (
     reference,
     settling,
     step,
+    telling,
     whole,
     workflow_template,
 )
@@ -61,12 +62,14 @@ def train_model() -> WorkflowTemplate:
         deadline_seconds=7 * 24 * 3600,
     )
     with template:
-        start = step("start-training", training.start_training, deadline_seconds=300)
+        start = step("start-training", training.start_training, deadline_seconds=300, git=True)
         wait = step(
             "wait-for-training", training.wait_for_training, deadline_seconds=6 * 24 * 3600, retries=20
         )
         evaluate = step("evaluate", evaluation.evaluate, deadline_seconds=6 * 3600, retries=10)
-        release = step("release-to-staging", releasing.release_to_staging, deadline_seconds=600, retries=5)
+        release = step(
+            "release-to-staging", releasing.release_to_staging, deadline_seconds=1800, retries=5, git=True
+        )
         with Steps(name="main"):
             Step(
                 name="start",
@@ -80,29 +83,24 @@ def train_model() -> WorkflowTemplate:
             run_id = output("start", "run-id")
             Step(name="train", template=wait, arguments={"run-id": run_id, **whole("mlflow-ip")})
             Step(name="evaluate", template=evaluate, arguments={"run-id": run_id, **whole("eval-ip")})
-            version = {
-                "model-version": output("evaluate", "new-model-version"),
-                **whole("application", "mlflow-ip"),
-            }
-            Step(name="build", template_ref=reference(build_container_image.NAME), arguments=version)
             Step(
                 name="release",
                 template=release,
                 arguments={
-                    **version,
-                    "image-digest": output("build", "image-digest"),
-                    **whole("requested-by"),
+                    "model-version": output("evaluate", "new-model-version"),
+                    **whole("application", "mlflow-ip", "requested-by"),
                     **WORKFLOW_IDENTITY,
                 },
             )
             Step(
                 name="deliver",
-                template_ref=reference(deliver_release.NAME),
+                template_ref=reference(deliver_release.NAME, deliver_release.STEP),
                 arguments={
                     **whole("application", "mlflow-ip"),
                     "environment": "staging",
                     "commit": output("release", "commit"),
                     "on-failure": "withdraw",
+                    **telling(NAME),
                 },
             )
         stop = LooseEnd(
@@ -110,5 +108,5 @@ def train_model() -> WorkflowTemplate:
             step("stop-training", training.stop_training, deadline_seconds=300),
             {**whole("application", "train-ip", "mlflow-ip"), "workflow-uid": "{{workflow.uid}}"},
         )
-        add_conclusion(NAME, stop, settling("staging", "withdraw"))
+        add_conclusion(NAME, stop, settling("staging", "withdraw"), success_is_told=True)
     return template

@@ -163,7 +163,7 @@ def test_a_promotion_that_is_cancelled_after_its_commit_is_verified_all_the_same
             "model-version=2",
         )
         name = platform.json("submit", "promote-model", *places)["name"]
-        _until(platform, name, lambda run: any(step["name"].startswith("wait(") for step in run["steps"]))
+        _until(platform, name, lambda run: any(step["name"].startswith("deliver(") for step in run["steps"]))
         assert _commits(platform) == before + 1
         assert platform("cancel", name).returncode == 0
     finally:

@@ -17,6 +17,13 @@ CONTAINERS = [
     for template in document["spec"]["templates"]
     if "script" in template
 ]
+WITHOUT_GIT = {
+    "workflows.steps.training:wait_for_training",
+    "workflows.steps.training:stop_training",
+    "workflows.steps.evaluation:evaluate",
+    "workflows.steps.packaging:build_image",
+    "workflows.steps.conclusion:conclude",
+}
 
 
 def ids(pair: tuple[str, dict[str, Any]]) -> str:
@@ -75,6 +82,37 @@ def test_a_step_fits_pod_security_restricted(pair: tuple[str, dict[str, Any]]) -
     assert context["capabilities"] == {"drop": ["ALL"]}
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
     assert set(script["resources"]) == {"limits", "requests"}
+
+
+@pytest.mark.parametrize("pair", CONTAINERS, ids=ids)
+def test_only_what_watches_pods_has_a_token_and_only_what_needs_git_its_password(
+    pair: tuple[str, dict[str, Any]],
+) -> None:
+    template = pair[1]
+    function = template["script"]["args"][3]
+    watches = function in {
+        f"workflows.steps.delivery:{name}" for name in ("deliver_release", "settle_release")
+    }
+    assert template.get("automountServiceAccountToken") is (True if watches else None)
+    assert template.get("serviceAccountName") == ("rookery-deliver" if watches else None)
+    assert template.get("executor") == ({"serviceAccountName": "rookery-workflow"} if watches else None)
+    secrets = {
+        entry["name"]: entry["valueFrom"]["secretKeyRef"]
+        for entry in template["script"].get("env", [])
+        if "valueFrom" in entry
+    }
+    if function in WITHOUT_GIT:
+        assert secrets == {}
+    else:
+        assert set(secrets) == {"ROOKERY_GIT_USERNAME", "ROOKERY_GIT_PASSWORD"}
+        assert {one["name"] for one in secrets.values()} == {"git-release"}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_a_pod_has_no_token_unless_its_template_says_so(name: str) -> None:
+    spec = DOCUMENTS[name]["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["executor"] == {"serviceAccountName": spec["serviceAccountName"]}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -105,7 +105,12 @@ def environment(pod: Container, final: Rewrite, folder: Path, config: Path) -> d
             env |= {source.prefix + key: value for key, value in values.items()}
     for entry in pod.env:
         if entry.value_from is not None:
-            key = entry.value_from.config_map_key_ref
+            secret, key = entry.value_from.secret_key_ref, entry.value_from.config_map_key_ref
+            if key is None:
+                if secret is None or not secret.optional:
+                    raise InvalidInput("env.valueFrom.secretKeyRef is not supported on one machine unless optional",
+                                       value=secret.name if secret else entry.name)  # fmt: skip
+                continue
             values = read_config(config, final(key.name), optional=key.optional)
             if key.key in values:
                 env[entry.name] = values[key.key]

@@ -78,7 +78,7 @@ class Model(BaseModel):
 
 
 class KeyRef(Model):
-    """One key of a ConfigMap."""
+    """One key of a ConfigMap or Secret."""
 
     name: str
     key: str
@@ -183,10 +183,11 @@ class Dag(Model):
 
 
 class EnvSource(Model):
-    """Where an environment variable's value comes from."""
+    """Where an environment variable's value comes from; an optional Secret counts as absent here."""
 
-    UNSUPPORTED = frozenset("fieldRef resourceFieldRef secretKeyRef fileKeyRef".split())
-    config_map_key_ref: KeyRef
+    UNSUPPORTED = frozenset("fieldRef resourceFieldRef fileKeyRef".split())
+    config_map_key_ref: KeyRef | None = None
+    secret_key_ref: KeyRef | None = None
 
 
 class Env(Model):

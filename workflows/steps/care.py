@@ -9,13 +9,16 @@ from functools import cached_property
 from services.bundle.reader import Bundle
 from services.common.digest import short
 from services.common.errors import IntegrityError, InvalidInput, NotFound, Refused, Unavailable
+from workflows.release.component import release_folder
 from workflows.release.evidence import Evidence, released
+from workflows.release.history import Step, steps
 from workflows.release.rollback import revert
 from workflows.release.running import fetch_running
 from workflows.release.verify import verify_golden
 from workflows.steps.outcome import say
 from workflows.steps.places import environment_url, facts_of, images, repository
 from workflows.steps.releasing import registry, verification_tag
+from workflows.steps.rollout import Cluster
 from workflows.steps.settings import StepSettings
 
 PASSED, FAILED, SUPERSEDED = "passed", "failed", "superseded"
@@ -52,6 +55,11 @@ class Delivery:
     def url(self) -> str:
         """Address of the environment's server."""
         return environment_url(self.settings, facts_of(self.settings, self.application), self.environment)
+
+    @cached_property
+    def cluster(self) -> Cluster | None:
+        """The cluster that the environment's pods run on; None on one machine."""
+        return Cluster(self.settings.rollout_api) if self.settings.rollout_api else None
 
     @property
     def place(self) -> str:
@@ -119,6 +127,27 @@ class Delivery:
             mlflow.set_alias(self.application, self.environment, version)
         say(f"{self.environment} of {self.application} is version {version}")
 
+    def see_through(self, mlflow_ip: str, *, keep: bool, workflow: str) -> None:
+        """Wait, verify, then confirm or withdraw. Whoever does it again finds what is done.
+
+        Args:
+            keep: leave a release that did not hold where it is.
+            workflow: the token that commits of this workflow carry.
+
+        Raises:
+            Refused: the release did not hold.
+        """
+        if undone := self._withdrawn_by(workflow):
+            raise Refused(self._withdrawn(undone.trailers.get("Reason", "no reason was recorded")))
+        verdict, reason = self.wait()
+        p95_ms = ""
+        if verdict == PASSED:
+            verdict, reason, p95_ms = self.verify()
+        if verdict == PASSED:
+            self.confirm(mlflow_ip, p95_ms)
+        else:
+            self.withdraw(verdict, reason, keep=keep, workflow=workflow)
+
     def is_confirmed(self, mlflow_ip: str) -> bool:
         """Whether the registry has the record that this commit's release was verified."""
         with registry(self.settings, mlflow_ip) as mlflow:
@@ -150,27 +179,17 @@ class Delivery:
         )
         image = short(self.wanted.image_digest)
         say(f"commit {result.commit[:12]} reverts {self.what}; image {image} is in quarantine")
-        raise Refused(
-            f"{self.what} failed its verification and was withdrawn ({reason}); {self._aftermath()}"
-        )
+        raise Refused(self._withdrawn(reason))
 
     def _until_running(self, wanted: Evidence) -> tuple[str, str]:
         deadline = time.monotonic() + self.settings.delivery_seconds
         seen = ""
         tries = 0
         while time.monotonic() < deadline:
-            try:
-                running = fetch_running(self.url)
-            except Unavailable as error:
-                state = error.message
-            else:
-                if (running.image_digest, running.bundle_digest) == (
-                    wanted.image_digest,
-                    wanted.bundle_digest,
-                ):
-                    say(f"{self.place} has version {wanted.model_version} in memory")
-                    return PASSED, ""
-                state = f"it runs image {short(running.image_digest)}"
+            state = self._lacks(wanted)
+            if not state:
+                say(f"{self.place} has version {wanted.model_version} in memory")
+                return PASSED, ""
             if state != seen:
                 say(f"waiting for {self.place}: {state}")
                 seen = state
@@ -183,12 +202,40 @@ class Delivery:
         limit = f"{self.settings.delivery_seconds:.0f} s"
         return FAILED, f"{self.place} did not run image {short(wanted.image_digest)} within {limit}: {seen}"
 
+    def _lacks(self, wanted: Evidence) -> str:
+        """What is missing until the environment runs a release: first its pods, then the memory of its server."""
+        try:
+            if self.cluster is not None:
+                rollout = self.cluster.rollout(self.application, self.environment, wanted.image_digest)
+                if not rollout.complete:
+                    return rollout.reason
+            running = fetch_running(self.url)
+        except Unavailable as error:
+            return error.message
+        if (running.image_digest, running.bundle_digest) != (wanted.image_digest, wanted.bundle_digest):
+            return f"it runs image {short(running.image_digest)}"
+        return ""
+
     def _released_now(self) -> Evidence | None:
         now = released(repository(self.settings).tree(), self.application, self.environment)
         return now.evidence if now else None
 
     def _replaced(self) -> str:
         return f"{self.place} was given another release meanwhile"
+
+    def _withdrawn_by(self, workflow: str) -> Step | None:
+        """The commit by which this workflow took the release back, before its pod was lost."""
+        tree = repository(self.settings).tree()
+        folder = release_folder(self.application, self.environment)
+        for step in steps(tree.git, tree.revision, folder, self.application, self.environment):
+            if step.commit == self.commit:
+                return None
+            if step.action == "revert" and step.trailers.get("Workflow") == workflow:
+                return step
+        return None
+
+    def _withdrawn(self, reason: str) -> str:
+        return f"{self.what} failed its verification and was withdrawn ({reason}); {self._aftermath()}"
 
     def _aftermath(self) -> str:
         now = self._released_now()

@@ -33,9 +33,25 @@ def conclude(
         failures: Argo's JSON list of failed nodes, or empty.
         parameters: the workflow's parameters as Argo's JSON list.
     """
-    settings = StepSettings()
     failed = failed_nodes(failures)
     say(f"{template} {workflow_name} ended {status}" + "".join(f"; {line}" for line in failed))
+    tell(StepSettings(), template, workflow_name, workflow_uid, status, failed, parameters)
+
+
+def tell(
+    settings: StepSettings,
+    template: str,
+    workflow_name: str,
+    workflow_uid: str,
+    status: str,
+    failed: list[str],
+    parameters: str,
+) -> None:
+    """Record a result and tell the webhook; the last step of a workflow does it for a success, which saves a pod.
+
+    Args:
+        parameters: as of `conclude`.
+    """
     try:
         record(settings, template, workflow_name, workflow_uid, status, failed, given(parameters))
     finally:

@@ -32,7 +32,11 @@ def build_image(
         NotFound: the registry has no such version.
         IntegrityError: the bundle is not the one that was registered.
     """
-    settings = StepSettings()
+    return pack(StepSettings(), application, model_version, mlflow_ip)
+
+
+def pack(settings: StepSettings, application: str, model_version: str, mlflow_ip: str) -> str:
+    """The digest of the version's image, which is built and published unless it is there already."""
     url = service_url(mlflow_ip, settings.mlflow_url, 8000)
     with MlflowClient(url, patience_seconds=settings.mlflow_patience_seconds) as mlflow:
         version = mlflow.version(application, model_version)
@@ -47,7 +51,7 @@ def build_image(
         MODEL_VERSION: model_version,
         "io.rookery.run-id": str(version["run_id"]),
     }
-    base = open_base(settings.serving_base)
+    base = open_base(settings.serving_base, settings.images)
     digest = images(settings).build(application, base, folder, labels, promised=promised)
     say(f"version {model_version} of {application} is image {short(digest)} with bundle {short(promised)}")
     return digest

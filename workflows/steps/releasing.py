@@ -13,6 +13,7 @@ from workflows.release.release import check_promotion as check
 from workflows.release.rollback import rollback
 from workflows.release.running import RunningModel, fetch_running
 from workflows.steps.outcome import say, workflow_step
+from workflows.steps.packaging import pack
 from workflows.steps.places import environment_url, facts_of, images, repository, workflow_token
 from workflows.steps.settings import StepSettings, service_url
 
@@ -24,14 +25,17 @@ _NOBODY = "unnamed user"
 def release_to_staging(
     application: str,
     model_version: Annotated[str, Parameter(name="model-version")],
-    image_digest: Annotated[str, Parameter(name="image-digest")],
     mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
     requested_by: Annotated[str, Parameter(name="requested-by")],
     workflow_name: Annotated[str, Parameter(name="workflow-name")],
     workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
-) -> Annotated[str, Parameter(name="commit")]:
-    """Commit an accepted version to the application's first environment, with all that is known of it as evidence."""
+) -> tuple[Annotated[str, Parameter(name="image-digest")], Annotated[str, Parameter(name="commit")]]:
+    """Pack an accepted version, and commit it to the application's first environment with all that is known of it.
+
+    Both can be repeated: the same version gives the same digest, and the commit is found in the history.
+    """
     settings = StepSettings()
+    image_digest = pack(settings, application, model_version, mlflow_ip)
     facts = facts_of(settings, application)
     with registry(settings, mlflow_ip) as mlflow:
         version = mlflow.version(application, model_version)
@@ -57,7 +61,7 @@ def release_to_staging(
     )
     result = release(repository(settings), evidence)
     _say(result, "released to")
-    return result.commit
+    return image_digest, result.commit
 
 
 @workflow_step

@@ -68,6 +68,11 @@ class StepSettings(Settings):
     delivery_seconds: float = Field(
         180.0, gt=0, le=3600, description="how long an environment may take to run a released digest"
     )
+    rollout_api: str = Field(
+        "",
+        description="Kubernetes API that is asked whether every pod of an environment has a release, such as "
+        "https://kubernetes.default.svc; empty: only the server itself is asked",
+    )
     max_bundle_bytes: int = Field(
         1 << 30, gt=0, description="bound of each file of a bundle that a step downloads"
     )

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
-from services.common.errors import IntegrityError
+from services.common.errors import IntegrityError, Refused
 from tests.support.release import evidence, gitops, make_remote
 from workflows.release.release import release
 from workflows.release.verify import Verification
-from workflows.steps import care, delivery
+from workflows.steps import care
+from workflows.steps.care import Delivery
+from workflows.steps.settings import StepSettings
 
 PLACE = ("digits", "staging")
 
@@ -52,8 +54,9 @@ class Platform:
         monkeypatch.setattr(care.Delivery, "bundle", lambda _: _Bundle())
         monkeypatch.setattr(care, "verify_golden", lambda *_: _failed())
 
-    def release(self, version: int) -> str:
-        return release(self.ops, evidence(version)).commit
+    def release(self, version: int) -> Delivery:
+        commit = release(self.ops, evidence(version)).commit
+        return Delivery(StepSettings(), *PLACE, commit)
 
 
 class _Bundle:
@@ -71,26 +74,26 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
 
 
 def test_the_answers_of_a_successor_do_not_condemn_a_release(platform: Platform) -> None:
-    commit = platform.release(1)
-    assert delivery.verify_release(*PLACE, commit, "passed", "")[0] == "failed"
+    first = platform.release(1)
+    assert first.verify()[0] == "failed"
     platform.release(2)
-    verdict, reason, _ = delivery.verify_release(*PLACE, commit, "passed", "")
+    verdict, reason, _ = first.verify()
     assert verdict == "superseded"
     assert "another release" in reason
 
 
 def test_a_successor_that_came_at_the_last_moment_is_noticed(platform: Platform) -> None:
-    commit = platform.release(1)
-    assert delivery.wait_for_environment(*PLACE, commit)[0] == "failed"
+    first = platform.release(1)
+    assert first.wait()[0] == "failed"
     platform.release(2)
-    assert delivery.wait_for_environment(*PLACE, commit)[0] == "superseded"
+    assert first.wait()[0] == "superseded"
 
 
 def test_the_alias_stays_with_the_successor(platform: Platform) -> None:
     first = platform.release(1)
     second = platform.release(2)
-    for commit in (second, first):
-        delivery.confirm_release(*PLACE, commit, "", "3.5")
+    for one in (second, first):
+        one.confirm("", "3.5")
     assert platform.registry.tags == ["2", "1"]
     assert platform.registry.aliases == ["2"]
 
@@ -102,6 +105,40 @@ def test_a_damaged_image_fails_the_verification_so_that_it_is_withdrawn(
         raise IntegrityError("a blob of the image store was altered")
 
     monkeypatch.setattr(care.Delivery, "bundle", broken)
-    verdict, reason, _ = delivery.verify_release(*PLACE, platform.release(1), "passed", "")
+    verdict, reason, _ = platform.release(1).verify()
     assert verdict == "failed"
     assert "altered" in reason
+
+
+def test_whoever_goes_on_after_a_withdrawal_says_what_was_done_and_commits_nothing(
+    platform: Platform,
+) -> None:
+    platform.release(1)
+    second = platform.release(2)
+    with pytest.raises(Refused, match="was withdrawn"):
+        second.see_through("", keep=False, workflow="train-model-x/7")
+    tip = platform.ops.tip()
+    again = Delivery(StepSettings(), *PLACE, second.commit)
+    with pytest.raises(
+        Refused, match=r"version 2 .* was withdrawn \(.*did not run.*\); version 1 is not back"
+    ):
+        again.see_through("", keep=False, workflow="train-model-x/7")
+    assert platform.ops.tip() == tip
+
+
+def test_another_workflow_takes_a_withdrawn_release_for_superseded(platform: Platform) -> None:
+    platform.release(1)
+    second = platform.release(2)
+    with pytest.raises(Refused, match="was withdrawn"):
+        second.see_through("", keep=False, workflow="train-model-x/7")
+    again = Delivery(StepSettings(), *PLACE, second.commit)
+    with pytest.raises(Refused, match="superseded"):
+        again.see_through("", keep=False, workflow="train-model-y/8")
+
+
+def test_a_release_that_shall_stay_stays(platform: Platform) -> None:
+    first = platform.release(1)
+    tip = platform.ops.tip()
+    with pytest.raises(Refused, match="stays, as was asked"):
+        first.see_through("", keep=True, workflow="rollback-model-x/7")
+    assert platform.ops.tip() == tip
