@@ -11,6 +11,7 @@ from services.common.digest import canonical_json, digest_bytes, digest_file
 from services.common.errors import NotFound
 from workflows.release.layer import TAR
 
+BASE_DIGEST = "io.rookery.base"
 PACKAGES = ("common", "media", "bundle", "serve")
 _LOCK = Path("requirements/serve.lock")
 _LEFT_OUT = {".pyc", ".pyo", ".tmp", ".swp"}
@@ -36,6 +37,7 @@ class ServingBase:
         config: the `config` object of the image (user, entry point, environment).
         labels: what identifies the base.
         name: reference of a base in a registry, from where its layers are mounted.
+        scheme: how that registry is spoken to.
     """
 
     files: Mapping[str, Path]
@@ -43,8 +45,18 @@ class ServingBase:
     labels: Mapping[str, str]
     layers: tuple[Layer, ...] = ()
     name: str | None = None
+    scheme: str = "https"
     architecture: str = "amd64"
     history: tuple[Mapping[str, Any], ...] = field(default=())
+
+    def is_under(self, labels: Mapping[str, str]) -> bool:
+        """Whether an image with these labels is on this base."""
+        return all(labels.get(name) == value for name, value in self.labels.items())
+
+    @property
+    def identity(self) -> str:
+        """The digest that tells this base from others: of the image, or of the serving code."""
+        return self.labels.get(BASE_DIGEST) or self.labels["io.rookery.serving-code"]
 
     @classmethod
     def from_checkout(cls, repository: Path) -> ServingBase:

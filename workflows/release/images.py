@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +13,10 @@ from services.common.errors import InvalidInput
 from workflows.release.base import ServingBase
 from workflows.release.image import ImageStore
 from workflows.release.names import check_name
-from workflows.release.registry import Registry, parse_reference, serving_base
+from workflows.release.reference import RegistrySettings, parse_reference
+from workflows.release.registry import Registry, serving_base
+
+_BASE = "serve"
 
 
 class Images(Protocol):
@@ -25,6 +29,9 @@ class Images(Protocol):
         self, application: str, base: ServingBase, bundle: Path, labels: Mapping[str, str], *, promised: str
     ) -> str:
         """Pack a bundle that must have the digest `promised`, and publish it; returns the image digest."""
+
+    def rebase(self, application: str, digest: str, base: ServingBase) -> str:
+        """Put the bundle of an image on another base and publish that; returns the new digest."""
 
     def check(self, application: str, digest: str) -> dict[str, str]:
         """See that an image is whole; returns its labels."""
@@ -48,6 +55,9 @@ class LayoutImages:
     ) -> str:
         return self.store.build(base, bundle, labels, expected_bundle_digest=promised)
 
+    def rebase(self, application: str, digest: str, base: ServingBase) -> str:
+        return self.store.rebase(digest, base)
+
     def check(self, application: str, digest: str) -> dict[str, str]:
         return self.store.check(digest)
 
@@ -70,10 +80,18 @@ class RegistryImages:
     def build(
         self, application: str, base: ServingBase, bundle: Path, labels: Mapping[str, str], *, promised: str
     ) -> str:
-        digest = self._store.build(base, bundle, labels, expected_bundle_digest=promised)
+        digest = self._store.build(self._brought(base), bundle, labels, expected_bundle_digest=promised)
         with self._open(application) as registry:
             registry.push(self._store, digest)
         return digest
+
+    def rebase(self, application: str, digest: str, base: ServingBase) -> str:
+        base = self._brought(base)
+        with self._open(application) as registry:
+            registry.pull(digest, self._store)
+            rebased = self._store.rebase(digest, base)
+            registry.push(self._store, rebased)
+        return rebased
 
     def check(self, application: str, digest: str) -> dict[str, str]:
         with self._open(application) as registry:
@@ -83,6 +101,18 @@ class RegistryImages:
         with self._open(application) as registry:
             registry.pull(digest, self._store)
         return self._store.bundle(digest, bundle_digest, self._cache)
+
+    def _brought(self, base: ServingBase) -> ServingBase:
+        """The base in our own registry, so that its layers can be mounted; copied there when it is in another."""
+        if base.name is None or parse_reference(base.name).host == parse_reference(self._prefix).host:
+            return base
+        place = f"{self._prefix}/{_BASE}"
+        digest = base.name.partition("@")[2]
+        self._cache.mkdir(parents=True, exist_ok=True)
+        settings = RegistrySettings().of_base()
+        with Registry(f"{base.scheme}://{base.name}", settings) as origin, Registry(place) as ours:
+            ours.copy(digest, origin, self._cache)
+            return replace(base, name=f"{ours.place.name}@{digest}", scheme=ours.place.scheme)
 
     def _open(self, application: str) -> Registry:
         return Registry(f"{self._prefix}/{check_name(application)}")
@@ -102,8 +132,14 @@ def open_images(place: str, cache: Path) -> Images:
     return RegistryImages(place, cache)
 
 
-def open_base(place: str) -> ServingBase:
-    """The serving base: a checkout's folder, or an image reference with a digest or tag."""
+def open_base(place: str, images: str = "") -> ServingBase:
+    """The serving base: a checkout's folder, or an image reference with a digest or tag.
+
+    Args:
+        images: where the model images are; a base in another registry is read with that one's own login.
+    """
     if place.startswith(("/", ".")):
         return ServingBase.from_checkout(Path(place))
-    return serving_base(place)
+    settings = RegistrySettings()
+    ours = images and not images.startswith("oci:") and parse_reference(f"{images.rstrip('/')}/rookery").host
+    return serving_base(place, settings if parse_reference(place).host == ours else settings.of_base())

@@ -8,31 +8,38 @@ from __future__ import annotations
 import base64
 import json
 import re
+import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urljoin
 
 import httpx
-from pydantic import Field, SecretStr
-from pydantic_settings import SettingsConfigDict
 
 from services.common.digest import digest_bytes, is_digest
-from services.common.errors import IntegrityError, InvalidInput, NotFound, RookeryError, Unavailable
-from services.common.settings import Settings
-from workflows.release.base import INDEX, MANIFEST, Layer, ServingBase
+from services.common.errors import IntegrityError, NotFound, RookeryError, Unavailable
+from workflows.release.base import BASE_DIGEST, INDEX, MANIFEST, Layer, ServingBase
 from workflows.release.image import ImageStore, has_remote_base
 from workflows.release.layer import DOCKER_GZIP, TAR_GZIP, HashingWriter
+from workflows.release.reference import Reference, RegistrySettings, parse_reference
 
 _DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 _DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 _ACCEPT = ", ".join((MANIFEST, INDEX, _DOCKER_MANIFEST, _DOCKER_INDEX))
 _BASE_NAME = "org.opencontainers.image.base.name"
-_REPOSITORY = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?(?::[0-9]{1,5})?")
-_LOOPBACK = {"127.0.0.1", "localhost"}
 _TRIES = 4
+
+__all__ = [
+    "Reference",
+    "Registry",
+    "RegistryError",
+    "RegistrySettings",
+    "parse_reference",
+    "push",
+    "serving_base",
+]
+
 _JSON_BYTES = 4 << 20
 
 
@@ -41,57 +48,6 @@ class RegistryError(RookeryError):
 
     code = "registry"
     status = 502
-
-
-class RegistrySettings(Settings):
-    """Read from the environment as ROOKERY_REGISTRY_*."""
-
-    model_config = SettingsConfigDict(env_prefix="ROOKERY_REGISTRY_", extra="forbid", frozen=True)
-
-    username: str = Field("", description="user of the image registry; empty: no login")
-    password: SecretStr = Field(SecretStr(""), description="password or token of that user")
-    chunk_bytes: int = Field(
-        16 << 20,
-        ge=1 << 16,
-        description="bytes sent in one request; a lost one is sent again, not the whole layer",
-    )
-    timeout_seconds: float = Field(60, gt=0, description="bound of one request")
-
-
-@dataclass(frozen=True)
-class Reference:
-    """A place in a registry: scheme, host with port, repository, and a digest or tag where one is named."""
-
-    scheme: str
-    host: str
-    repository: str
-    version: str | None = None
-
-    @property
-    def name(self) -> str:
-        return f"{self.host}/{self.repository}"
-
-
-def parse_reference(text: str) -> Reference:
-    """Read `[http://|https://]host[:port]/repository[:tag|@digest]`; plain HTTP only where asked for or on loopback.
-
-    Raises:
-        InvalidInput: this is no reference.
-    """
-    scheme, rest = "", text
-    for known in ("http", "https"):
-        if text.startswith(f"{known}://"):
-            scheme, rest = known, text.removeprefix(f"{known}://")
-    host, _, path = rest.partition("/")
-    path, _, version = path.partition("@")
-    if not version and ":" in path:
-        path, _, version = path.rpartition(":")
-    if not _HOST.fullmatch(host) or not _REPOSITORY.fullmatch(path):
-        raise InvalidInput("this is no image reference", value=text, allowed="host:port/repository[@digest]")
-    if version and not (is_digest(version) or re.fullmatch(r"\w[\w.-]{0,127}", version)):
-        raise InvalidInput("this is no digest or tag", value=version)
-    local = host.partition(":")[0] in _LOOPBACK
-    return Reference(scheme or ("http" if local else "https"), host, path, version or None)
 
 
 class Registry:
@@ -150,6 +106,29 @@ class Registry:
                 self._put_manifest(version, content, digest)
         return sent
 
+    def copy(self, digest: str, origin: Registry, scratch: Path) -> int:
+        """Bring an image of another registry here byte by byte, under the same digest; returns the bytes sent.
+
+        Only what this repository lacks is moved, one blob at a time through a file in `scratch`.
+
+        Raises:
+            NotFound, IntegrityError, RegistryError, Unavailable: as `pull` of the one and `push` of the other.
+        """
+        content = origin.manifest_bytes(digest)
+        manifest = json.loads(content)
+        sent = 0
+        for blob in (*manifest["layers"], manifest["config"]):
+            if self.has_blob(blob["digest"]):
+                continue
+            with tempfile.TemporaryDirectory(dir=scratch, prefix="copy-") as folder:
+                store = ImageStore(Path(folder))
+                origin._download(blob["digest"], int(blob["size"]), store)
+                with store.blobs.path(blob["digest"]).open("rb") as file:
+                    self._upload(file, blob["digest"], int(blob["size"]))
+            sent += int(blob["size"])
+        self._put_manifest(digest, content, digest, manifest.get("mediaType", MANIFEST))
+        return sent
+
     def pull(self, digest: str, store: ImageStore, *, base: bool = False) -> None:
         """Copy an image into a store, without the layers of its base unless `base` is set.
 
@@ -159,10 +138,10 @@ class Registry:
         """
         content = self.manifest_bytes(digest)
         manifest = json.loads(content)
-        for blob in (manifest["config"], *manifest["layers"]):
-            if (not base and has_remote_base(manifest, blob)) or _is_whole(store, blob["digest"]):
-                continue
-            self._download(blob["digest"], int(blob["size"]), store)
+        wanted = [layer for layer in manifest["layers"] if base or not has_remote_base(manifest, layer)]
+        for blob in (manifest["config"], *wanted):
+            if not _is_whole(store, blob["digest"]):
+                self._download(blob["digest"], int(blob["size"]), store)
         store.blobs.write_bytes(content)
 
     def check(self, digest: str) -> dict[str, str]:
@@ -237,9 +216,9 @@ class Registry:
                 at = int(state.headers.get("Range", "0--1").rpartition("-")[2] or -1) + 1
         self._send("PUT", location, params={"digest": digest}, ok=(201,))
 
-    def _put_manifest(self, version: str, content: bytes, digest: str) -> None:
+    def _put_manifest(self, version: str, content: bytes, digest: str, kind: str = MANIFEST) -> None:
         answer = self._send(
-            "PUT", f"manifests/{version}", content=content, headers={"Content-Type": MANIFEST}, ok=(201,)
+            "PUT", f"manifests/{version}", content=content, headers={"Content-Type": kind}, ok=(201,)
         )
         if answer.headers.get("Docker-Content-Digest", digest) != digest:
             raise IntegrityError(f"{self.place.name} took the manifest under another digest", value=digest)
@@ -334,14 +313,16 @@ def push(store: ImageStore, digest: str, reference: str, *, tag: str | None = No
         return registry.push(store, digest, tag=tag)
 
 
-def serving_base(reference: str, *, architecture: str = "amd64") -> ServingBase:
+def serving_base(
+    reference: str, settings: RegistrySettings | None = None, *, architecture: str = "amd64"
+) -> ServingBase:
     """The serving image in a registry as a base, by tag or digest; nothing but its descriptions is loaded.
 
     Raises:
         NotFound: there is no such image, or none for this architecture.
     """
     place = parse_reference(reference)
-    with Registry(reference) as registry:
+    with Registry(reference, settings) as registry:
         content = registry.manifest_bytes(place.version or "latest")
         manifest = json.loads(content)
         if manifest.get("mediaType") in (INDEX, _DOCKER_INDEX):
@@ -350,13 +331,14 @@ def serving_base(reference: str, *, architecture: str = "amd64") -> ServingBase:
         config = json.loads(registry.blob_bytes(manifest["config"]["digest"]))
     layers = tuple(_layers(manifest, config))
     inner = dict(config.get("config", {}))
-    labels = {**(inner.pop("Labels", None) or {}), "io.rookery.base": digest_bytes(content)}
+    labels = {**(inner.pop("Labels", None) or {}), BASE_DIGEST: digest_bytes(content)}
     return ServingBase(
         files={},
         config=inner,
         labels=labels,
         layers=layers,
         name=f"{place.name}@{digest_bytes(content)}",
+        scheme=place.scheme,
         architecture=config.get("architecture", architecture),
         history=tuple(config.get("history", ())),
     )

@@ -26,6 +26,8 @@ from workflows.release.registry import Registry, parse_reference
         ("http://registry.rookery.svc:5000/a/b:v1", "http", "registry.rookery.svc:5000/a/b", "v1"),
         (f"localhost:5000/a@{digest('x')}", "http", "localhost:5000/a", digest("x")),
         ("https://localhost/a", "https", "localhost/a", None),
+        ("registry.rookery.svc:5000/a", "http", "registry.rookery.svc:5000/a", None),
+        ("registry.rookery.svc/a", "https", "registry.rookery.svc/a", None),
     ],
 )
 def test_references(text: str, scheme: str, name: str, version: str | None) -> None:
