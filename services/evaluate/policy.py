@@ -85,14 +85,15 @@ class Policy(_Strict):
 
 
 def find_policy(application: str, folder: Path | None) -> Policy:
-    """The policy of an application: `<folder>/<application>/policy.yaml`, or the default when it has none.
+    """The policy of an application: `<folder>/<application>/policy.yaml`, or `<folder>/<application>.yaml` as a
+    ConfigMap lays it out, or the default when it has none.
 
     Raises:
         InvalidInput: the name is no application's name, or the file is not a policy.
     """
     check_name(application)
-    own = None if folder is None else folder / application / "policy.yaml"
-    return read_policy(own if own is not None and own.is_file() else DEFAULT)
+    own = () if folder is None else (folder / application / "policy.yaml", folder / f"{application}.yaml")
+    return read_policy(next((path for path in own if path.is_file()), DEFAULT))
 
 
 def read_policy(path: Path) -> Policy:

@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import shutil
-import subprocess
-from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
 
+from tests.support.manifests import KUBERNETES, ROOT, Files, Resource, build, copy, one
 from tests.support.release import evidence
 from workflows.release.application import load_application, render_overlay
 from workflows.release.component import component_path
 from workflows.release.release import write_release
 from workflows.release.tree import FolderTree
 
-ROOT = Path(__file__).parents[2]
 APPS = ROOT / "k8s/apps"
-KUBERNETES = "1.34"
 OVERLAYS = sorted((path.parent.parent.name, path.parent.name) for path in APPS.glob("*/*/kustomization.yaml"))
-Resource = dict[str, Any]
-
-
-@lru_cache
-def kustomize() -> str:
-    (ROOT / ".cache").mkdir(exist_ok=True)
-    with (ROOT / ".cache" / "kustomize.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = subprocess.run([ROOT / "tests/tools/kustomize.sh"], capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-@lru_cache
-def build(folder: Path) -> list[Resource]:
-    done = subprocess.run([kustomize(), "build", str(folder)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "deprecated" not in done.stderr
-    return list(yaml.safe_load_all(done.stdout))
-
-
-def one(resources: list[Resource], kind: str, name: str | None = None) -> Resource:
-    found = [r for r in resources if r["kind"] == kind and name in (None, r["metadata"]["name"])]
-    assert len(found) == 1, f"{len(found)} of {kind} {name}"
-    return found[0]
 
 
 @pytest.fixture(params=OVERLAYS, ids="-".join)
@@ -56,20 +26,10 @@ def overlay(request: pytest.FixtureRequest) -> tuple[str, str]:
     return place
 
 
-class Files:
-    """Takes the files of a release and puts them into a copy of k8s/."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def write(self, path: str, data: bytes) -> None:
-        (self.root / path).write_bytes(data)
-
-
 @pytest.fixture
 def released(overlay: tuple[str, str], tmp_path: Path) -> list[Resource]:
     """The overlay as a release leaves it, and nothing else changed."""
-    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+    copy(tmp_path)
     application, environment = overlay
     name = f"rookery/{application}"
     write_release(
@@ -139,7 +99,7 @@ def test_the_server_knows_every_variable_that_it_is_given(released: list[Resourc
 
 
 def test_nothing_runs_while_nothing_is_released(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+    copy(tmp_path)
     from workflows.release.component import EMPTY
 
     (tmp_path / component_path("digits", "canary")).write_bytes(EMPTY)
@@ -148,7 +108,7 @@ def test_nothing_runs_while_nothing_is_released(tmp_path: Path) -> None:
 
 
 def test_the_autoscaler_owns_the_number_of_servers(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "k8s", tmp_path / "k8s")
+    copy(tmp_path)
     path = tmp_path / "k8s/apps/digits/production/kustomization.yaml"
     path.write_text(path.read_text().replace("- release\n", "- ../../../serve/autoscaler\n"))
     resources = build(path.parent)

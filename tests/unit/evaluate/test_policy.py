@@ -52,6 +52,8 @@ def test_an_application_without_a_file_gets_the_default(tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "policy.yaml").write_text("floors: {map: 0.5}\n")
     assert find_policy("photos", tmp_path).floors.map == 0.5
+    (tmp_path / "prints.yaml").write_text("floors: {map: 0.6}\n")
+    assert find_policy("prints", tmp_path).floors.map == 0.6
 
 
 @pytest.mark.parametrize("name", ["../digits", "", "a/b", "Digits", "a" * 64, "digits\n", "$(id)"])
