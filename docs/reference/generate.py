@@ -221,17 +221,18 @@ def _endpoints() -> str:
         parts.append(f"## {title}\n\n" + _table(["Endpoint", "Parameters", "Answer"], rows))
     introduction = (
         "Each also describes itself under `/openapi.json`. A served model has a page for people at `/docs`; "
-        "the train and the evaluate service have none."
+        "the train, the evaluate and the monitor service have none."
     )
     return _page("Endpoints", introduction, *parts)
 
 
 def _applications() -> Iterator[tuple[str, Any]]:
-    from tests.support.applications import evaluate_app, serve_app, train_app
+    from tests.support.applications import evaluate_app, monitor_app, serve_app, train_app
 
     yield "Train service (9090)", train_app()
     yield "Evaluate service (8080; 8090 on one machine)", evaluate_app()
     yield "Served model (staging 8081, canary 8080, production 80; 8082 on one machine)", serve_app()
+    yield "Monitor service (9095)", monitor_app()
 
 
 def _cli() -> str:

@@ -1,4 +1,4 @@
-"""The three services as applications that are not served, to list their endpoints; their folders are gone."""
+"""The services as applications that are not served, to list their endpoints; their folders are gone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 from services.bundle.reader import read_bundle
 from services.evaluate.app import create_app as create_evaluate
 from services.evaluate.settings import EvaluateSettings
+from services.monitor.app import create_app as create_monitor
+from services.monitor.settings import MonitorSettings
 from services.serve.app import create_app as create_serve
 from services.serve.app import create_web
 from services.serve.settings import ServeSettings
@@ -31,6 +33,12 @@ def evaluate_app() -> Any:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         return create_evaluate(EvaluateSettings(state_dir=folder / "state", cache_dir=folder / "cache"))
+
+
+def monitor_app() -> Any:
+    """The monitor service."""
+    with tempfile.TemporaryDirectory() as name:
+        return create_monitor(MonitorSettings(store=name))
 
 
 def serve_app() -> Any:

@@ -1,0 +1,282 @@
+"""The HTTP face of the monitor: it takes the log of the servers, and says what has changed and what to do."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.responses import HTMLResponse
+from starlette.concurrency import run_in_threadpool
+
+from services.common.answers import add_error_answers
+from services.common.errors import InvalidInput, Refused, TooLarge
+from services.common.names import check_name
+from services.data.store import ObjectStoreSettings
+from services.monitor.archive import Archive
+from services.monitor.canary import judge_canary
+from services.monitor.keeper import MOST_INPUT_BYTES, Keeper
+from services.monitor.objects import open_objects
+from services.monitor.report import PAGE_HEADERS, drift_page, index_page, judge_page
+from services.monitor.segment import MOST_BYTES
+from services.monitor.settings import MonitorSettings
+from services.monitor.telemetry import Gauges, exposition
+from services.monitor.windows import Window, compare_window
+
+_DAY = timedelta(days=1)
+_MOST_JUDGED = timedelta(days=31)
+_PUT = {"requestBody": {"required": True, "content": {"application/octet-stream": {}}}}
+Application = Annotated[str, Query(max_length=40, description="name of an application")]
+Environment = Annotated[str, Query(max_length=40, description="name of an environment")]
+Begin = Annotated[datetime | None, Query(alias="from", description="begin, ISO 8601; a day before the end")]
+End = Annotated[datetime | None, Query(alias="to", description="end, ISO 8601; now")]
+Version = Annotated[str, Query(max_length=40, description="model version; empty: the one most used")]
+
+
+class Service:
+    """What the routes share."""
+
+    def __init__(self, settings: MonitorSettings, store: ObjectStoreSettings) -> None:
+        self.settings = settings
+        self.archive = Archive(open_objects(settings.store, store))
+        self.keeper = Keeper(self.archive, settings)
+        self.gauges = Gauges()
+
+    def window(
+        self,
+        application: str,
+        environment: str,
+        begin: datetime | None,
+        end: datetime | None,
+        version: str,
+        baseline: tuple[datetime | None, datetime | None] = (None, None),
+    ) -> Window:
+        """A comparison; the last one with the bundle's reference is remembered for the metrics."""
+        check_name(application), check_name(environment, "environment")
+        span = _span(begin, end)
+        given = [at for at in baseline if at is not None]
+        if len(given) == 1:
+            raise InvalidInput("a baseline has a begin and an end", allowed="baseline-from and baseline-to")
+        other = (_aware(given[0]), _aware(given[1])) if given else None
+        window = compare_window(
+            self.archive,
+            application,
+            environment,
+            *span,
+            self.settings.thresholds(),
+            version=version,
+            baseline=other,
+        )
+        if other is None and end is None:
+            self.gauges.saw(window)
+        return window
+
+    def judge(
+        self,
+        application: str,
+        canary: str,
+        production: str,
+        begin: datetime | None,
+        end: datetime | None,
+        version: str,
+    ) -> dict[str, Any]:
+        """The verdict on a canary.
+
+        Raises:
+            InvalidInput: a name that is none, or a window of more than 31 days.
+        """
+        check_name(application), check_name(canary, "environment"), check_name(production, "environment")
+        span = _span(begin, end)
+        if not timedelta() < span[1] - span[0] <= _MOST_JUDGED:
+            raise InvalidInput(
+                "the window is empty or too long", value=str(span[1] - span[0]), allowed="31 days"
+            )
+        settings = self.settings
+        return judge_canary(
+            self.archive,
+            application,
+            canary,
+            production,
+            *span,
+            version=version,
+            slow_quantile=settings.slow_quantile,
+            policy=settings.policy(),
+        )
+
+
+def create_app(settings: MonitorSettings, store: ObjectStoreSettings | None = None) -> FastAPI:
+    """The application; `store` is the object store that `s3://` stands for."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.service = Service(settings, store or ObjectStoreSettings.read())
+        app.state.service.keeper.start()
+        yield
+        await run_in_threadpool(app.state.service.keeper.close)
+
+    app = FastAPI(title="Rookery monitor", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
+    add_error_answers(app)
+    _add_taking(app, settings)
+    _add_answers(app)
+    _add_pages(app)
+    _add_operation(app)
+    return app
+
+
+def _add_taking(app: FastAPI, settings: MonitorSettings) -> None:
+    token = settings.token.get_secret_value()
+
+    def check(request: Request) -> None:
+        said = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if token and not hmac.compare_digest(said.encode(), token.encode()):
+            raise _Unknown(
+                "the log is taken from servers that know the token", allowed="Authorization: Bearer …"
+            )
+
+    @app.put(
+        "/segments/{name}", summary="Take a segment of a prediction log", status_code=201, openapi_extra=_PUT
+    )
+    async def segment(request: Request, name: str) -> dict[str, str]:
+        check(request)
+        data = await _body(request, MOST_BYTES)
+        return {"segment": await run_in_threadpool(_service(request).keeper.take_segment, data)}
+
+    @app.put(
+        "/references/{name}", summary="Take the reference of a bundle", status_code=201, openapi_extra=_PUT
+    )
+    async def reference(request: Request, name: str) -> dict[str, str]:
+        check(request)
+        data = await _body(request, MOST_BYTES)
+        return {"bundle_digest": await run_in_threadpool(_service(request).keeper.take_reference, data)}
+
+    @app.put(
+        "/inputs/{digest}", summary="Take an input under its digest", status_code=201, openapi_extra=_PUT
+    )
+    async def given(request: Request, digest: str) -> dict[str, str]:
+        check(request)
+        data = await _body(request, MOST_INPUT_BYTES)
+        await run_in_threadpool(_service(request).keeper.take_input, digest, data)
+        return {"digest": digest}
+
+
+def _add_answers(app: FastAPI) -> None:
+    @app.get("/environments", summary="What was logged")
+    def environments(request: Request) -> list[dict[str, str]]:
+        found = _service(request).archive.environments()
+        return [
+            {"application": application, "environment": environment} for application, environment in found
+        ]
+
+    @app.get("/drift", summary="Whether inputs or answers have changed, in whole hours")
+    def drift(
+        request: Request,
+        application: Application,
+        environment: Environment = "production",
+        begin: Begin = None,
+        end: End = None,
+        version: Version = "",
+        baseline_begin: Annotated[datetime | None, Query(alias="baseline-from")] = None,
+        baseline_end: Annotated[datetime | None, Query(alias="baseline-to")] = None,
+    ) -> dict[str, Any]:
+        baseline = (baseline_begin, baseline_end)
+        return _service(request).window(application, environment, begin, end, version, baseline).as_dict()
+
+    @app.get("/judge", summary="Promote, hold, roll back, or not enough evidence")
+    def judge(
+        request: Request,
+        application: Application,
+        canary: Environment = "canary",
+        production: Environment = "production",
+        begin: Begin = None,
+        end: End = None,
+        version: Version = "",
+    ) -> dict[str, Any]:
+        return _service(request).judge(application, canary, production, begin, end, version)
+
+
+def _add_pages(app: FastAPI) -> None:
+    @app.get("/", include_in_schema=False)
+    def index(request: Request) -> HTMLResponse:
+        """A page that lists what was logged."""
+        return HTMLResponse(index_page(_service(request).archive.environments()), headers=PAGE_HEADERS)
+
+    @app.get(
+        "/report", summary="The comparison of `/drift` as a page with pictures", response_class=HTMLResponse
+    )
+    def report(
+        request: Request,
+        application: Application,
+        environment: Environment = "production",
+        begin: Begin = None,
+        end: End = None,
+        version: Version = "",
+    ) -> HTMLResponse:
+        window = _service(request).window(application, environment, begin, end, version)
+        return HTMLResponse(drift_page(window), headers=PAGE_HEADERS)
+
+    @app.get("/judge/report", summary="The verdict of `/judge` as a page", response_class=HTMLResponse)
+    def judge_report(
+        request: Request,
+        application: Application,
+        canary: Environment = "canary",
+        production: Environment = "production",
+        begin: Begin = None,
+        end: End = None,
+        version: Version = "",
+    ) -> HTMLResponse:
+        facts = _service(request).judge(application, canary, production, begin, end, version)
+        return HTMLResponse(judge_page(facts), headers=PAGE_HEADERS)
+
+
+def _add_operation(app: FastAPI) -> None:
+    @app.get("/healthz", summary="The process is alive")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", summary="The store can be written to")
+    def readyz(request: Request) -> dict[str, str]:
+        _service(request).archive.objects.check()
+        return {"status": "ready"}
+
+    @app.get("/metrics", summary="Counters for Prometheus")
+    def metrics(request: Request) -> Response:
+        service = _service(request)
+        content = exposition(service.keeper, service.gauges)
+        return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+class _Unknown(Refused):
+    """Somebody who does not know the token."""
+
+    code = "unauthorized"
+    status = 401
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+async def _body(request: Request, most: int) -> bytes:
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise TooLarge("the body is too large", allowed=f"up to {most:,} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _span(begin: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
+    last = _aware(end) if end is not None else datetime.now(UTC)
+    return (_aware(begin) if begin is not None else last - _DAY), last
+
+
+def _aware(at: datetime) -> datetime:
+    """Without a zone it is UTC. Raises InvalidInput outside the years that times can be in."""
+    if not 2000 <= at.year < 2100:
+        raise InvalidInput("this time is out of range", value=at.isoformat(), allowed="2000 to 2099")
+    return at.astimezone(UTC) if at.tzinfo is not None else at.replace(tzinfo=UTC)
