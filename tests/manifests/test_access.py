@@ -15,7 +15,6 @@ ENVIRONMENTS = [f"{a}-{e}" for a in ("digits", "birds") for e in ("staging", "ca
 
 GRANTED = {
     ("rookery-workflows/rookery-workflow", "rookery-workflows"): {RESULTS},
-    ("rookery-workflows/rookery-deliver", "rookery-workflows"): {RESULTS},
     ("rookery-workflows/rookery-deliver", "argocd"): APPLICATIONS,
     **{("rookery-workflows/rookery-deliver", namespace): ROLLOUT for namespace in ENVIRONMENTS},
 }
