@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -54,7 +56,7 @@ def test_holm_never_lowers_and_keeps_the_order(values: list[float]) -> None:
     adjusted = holm(values)
     assert all(new >= old and new <= 1 for new, old in zip(adjusted, values, strict=True))
     order = np.argsort(values, kind="stable")
-    assert all(adjusted[a] <= adjusted[b] for a, b in zip(order, order[1:], strict=False))
+    assert all(adjusted[a] <= adjusted[b] for a, b in pairwise(order))
 
 
 def test_holm_by_hand() -> None:
