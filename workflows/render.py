@@ -10,6 +10,7 @@ from hera.workflows import WorkflowTemplate
 from workflows.build_container_image import build_container_image
 from workflows.deliver_release import deliver_release
 from workflows.promote_model import promote_model
+from workflows.release_code import release_code
 from workflows.rollback_model import rollback_model
 from workflows.train_model import train_model
 
@@ -19,6 +20,7 @@ TEMPLATES: tuple[Callable[[], WorkflowTemplate], ...] = (
     build_container_image,
     promote_model,
     rollback_model,
+    release_code,
     deliver_release,
 )
 _HEADER = "# Rendered by `rookery render` from workflows/{module}.py; change that and render again.\n"

@@ -78,6 +78,12 @@ class Evidence(_Strict):
     requested_by: str
     workflow: str
     released_at: str = Field(default_factory=timestamp, description="UTC, ISO 8601")
+    serving_base: Digest | None = Field(
+        None, description="release-code: the serving base that the bundle was put on"
+    )
+    rebased_from: Digest | None = Field(
+        None, description="release-code: the image with the same bundle on the base before"
+    )
     restored_from: str | None = Field(
         None, description="rollback and revert: the commit whose release this is"
     )

@@ -1,7 +1,8 @@
 """Digests that may run nowhere any more, with the reason: quarantine.json in a release/ folder.
 
 An entry in any environment of an application counts for all of them, and names the image and the bundle in
-it, so that the same model does not come back packed anew.
+it, so that the same model does not come back packed anew. After `release-code` it names the image alone: the bundle
+has served on the base before.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ from workflows.release.tree import ReadTree, Tree
 
 
 class Entry(BaseModel):
-    """One digest and why it was shut out."""
+    """One digest and why it was shut out.
+
+    Attributes:
+        bundle_digest: nothing when the model itself is not to blame, but the serving base that it was put on.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     image_digest: Digest
-    bundle_digest: Digest
+    bundle_digest: Digest | None = None
     model_version: str
     environment: str
     reason: str
@@ -105,15 +110,26 @@ def refuse_quarantined(tree: ReadTree, evidence: Evidence) -> None:
 
 
 def add(
-    tree: Tree, bad: Evidence, environment: str, *, reason: str, requested_by: str, workflow: str
+    tree: Tree,
+    bad: Evidence,
+    environment: str,
+    *,
+    reason: str,
+    requested_by: str,
+    workflow: str,
+    image_only: bool = False,
 ) -> None:
-    """Stage an entry for what `bad` describes; a digest that is listed stays listed once."""
+    """Stage an entry for what `bad` describes; a digest that is listed stays listed once.
+
+    Args:
+        image_only: the bundle may go on in other images.
+    """
     listed = read_quarantine(tree, bad.application, environment)
     if any(entry.image_digest == bad.image_digest for entry in listed.entries):
         return
     entry = Entry(
         image_digest=bad.image_digest,
-        bundle_digest=bad.bundle_digest,
+        bundle_digest=None if image_only else bad.bundle_digest,
         model_version=bad.model_version,
         environment=environment,
         reason=one_line(reason) or "no reason given",

@@ -193,7 +193,8 @@ def describe(evidence: Evidence, before: Released | None, reason: str | None = N
     verb = {"release": "release", "promote": "promote", "rollback": "roll back to", "revert": "revert to"}
     subject = (
         f"release: {evidence.application} {evidence.environment}: "
-        f"{verb[evidence.action]} version {evidence.model_version} ({short(evidence.image_digest)})"
+        f"{verb[evidence.action]} version {evidence.model_version}{_new_base(evidence)} "
+        f"({short(evidence.image_digest)})"
     )
     former = f"version {before.evidence.model_version}" if before else "nothing"
     body = (
@@ -203,10 +204,17 @@ def describe(evidence: Evidence, before: Released | None, reason: str | None = N
     return Message(subject, trailers(evidence, before, reason), body)
 
 
+def _new_base(evidence: Evidence) -> str:
+    if evidence.action != "release" or evidence.serving_base is None:
+        return ""
+    return f" on serving base {short(evidence.serving_base)}"
+
+
 def trailers(evidence: Evidence, before: Released | None, reason: str | None = None) -> dict[str, str]:
     """Model, Model-Version, Run, Image, From, To, Application, Action, Workflow; Reason when there is one.
 
-    From is the environment in which the version was before, or train-model when it is new.
+    From is the environment in which the version was before, or train-model when it is new, or release-code when
+    its bundle was put on another serving base.
     """
     found = {
         "Application": evidence.application,
@@ -215,11 +223,13 @@ def trailers(evidence: Evidence, before: Released | None, reason: str | None = N
         "Model-Version": evidence.model_version,
         "Run": evidence.run_id,
         "Image": evidence.image_digest,
-        "From": evidence.source_environment or "train-model",
+        "From": evidence.source_environment or ("release-code" if evidence.rebased_from else "train-model"),
         "To": evidence.environment,
         "Workflow": evidence.workflow,
         "Requested-By": one_line(evidence.requested_by, 200),
     }
+    if evidence.serving_base is not None:
+        found["Serving-Base"] = evidence.serving_base
     if before is not None:
         found["Replaces"] = before.image_digest
     if reason:

@@ -93,7 +93,8 @@ def revert(
             return _leave(
                 tree, past, environment, "revert", reason, requested_by, workflow, warnings, shut_out=True
             )
-        quarantine.add(tree, bad, environment, reason=reason, requested_by=requested_by, workflow=workflow)
+        quarantine.add(tree, bad, environment, reason=reason, requested_by=requested_by, workflow=workflow,
+                       image_only=bad.rebased_from is not None)  # fmt: skip
         return (
             _only_quarantine(bad, reason, requested_by, workflow)
             if tree.changes
@@ -125,14 +126,16 @@ def _leave(
     )
     there = released(tree, application, environment)
     assert there is not None
-    good = _previous(tree, past, there.evidence.bundle_digest if shut_out else None)
+    # A verification that failed on a new serving base says nothing against the bundle, which passed on the old one.
+    base_is_to_blame = action == "revert" and there.evidence.rebased_from is not None
+    left = there.evidence.bundle_digest if shut_out and not base_is_to_blame else None
+    good = _previous(tree, past, left)
     # A person who rolls back wants something that serves; a release that failed its verification must go at once.
     if good is None and action == "rollback":
         raise Refused(f"{application} {environment} has no earlier good release to go back to")
     if shut_out:
-        quarantine.add(
-            tree, there.evidence, environment, reason=reason, requested_by=requested_by, workflow=workflow
-        )
+        quarantine.add(tree, there.evidence, environment, reason=reason, requested_by=requested_by,
+                       workflow=workflow, image_only=base_is_to_blame)  # fmt: skip
     if good is None or good.evidence is None:
         tree.write(component_path(application, environment), EMPTY)
         tree.delete(evidence_path(application, environment))

@@ -61,13 +61,19 @@ def settle_release(
     Raises:
         Refused: the release did not hold and was withdrawn.
     """
-    settings = StepSettings()
     token = workflow_token(workflow_name, workflow_uid)
+    settle(StepSettings(), application, environment, on_failure, mlflow_ip, token)
+
+
+def settle(
+    settings: StepSettings, application: str, environment: str, on_failure: str, mlflow_ip: str, token: str
+) -> None:
+    """See through what the workflow `token` released to one environment; see `settle_release`."""
     tree = repository(settings).tree()
     folder = release_folder(application, environment)
     past = past_of(tree.git, tree.revision, folder, application, environment)
     if not past or past[0].trailers.get("Workflow") != token or past[0].action == "revert":
-        say(f"nothing of {workflow_name} is left to settle in {application} {environment}")
+        say(f"nothing of {token} is left to settle in {application} {environment}")
         return
     delivery = Delivery(settings, application, environment, past[0].commit)
     if delivery.is_confirmed(mlflow_ip):
