@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from services.common.errors import RookeryError
-from services.data.dataset import AUDIO_TYPES, IMAGE_TYPES, Kind
+from services.data.dataset import AUDIO_TYPES, IMAGE_TYPES, INACCESSIBLE, Kind
 from services.data.scan import Found
 from services.media.audio import decode_audio
 from services.media.image import decode_image
@@ -116,7 +116,7 @@ def _check_file(found: Found, limits: MediaLimits) -> FileCheck:
     try:
         data = found.path.read_bytes()
     except OSError as error:
-        return FileCheck(fault="unreadable", detail=error.strerror or "the file cannot be read")
+        return FileCheck(fault=INACCESSIBLE, detail=error.strerror or "the file cannot be read")
     return check_bytes(data, limits)
 
 
@@ -156,6 +156,8 @@ class _Book:
 
     def put(self, found: Found, check: FileCheck) -> None:
         self._known[found.id] = (found.size, found.changed_ns, check)
+        if check.fault == INACCESSIBLE:
+            return  # what the disk refuses now, it may give the next time
         self._new.append(_line(found.id, found.size, found.changed_ns, check))
 
     def save(self) -> None:

@@ -17,11 +17,15 @@ Kind = Literal["image", "audio"]
 Task = Literal["single-label", "multi-label"]
 AUDIO_TYPES = frozenset({"wav", "ogg", "flac", "mp3"})
 IMAGE_TYPES = frozenset({"png", "jpeg"})
+INACCESSIBLE = "inaccessible"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file that is not as it should be. `skipped` is false where the file is used all the same."""
+    """A file that is not as it should be. `skipped` is false where the file is used all the same.
+
+    The reason `inaccessible` is the machine's, not the file's: it may be read another time.
+    """
 
     path: str
     reason: str

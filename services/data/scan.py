@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.common.errors import DatasetError
-from services.data.dataset import Problem
+from services.data.dataset import INACCESSIBLE, Problem
 
 _IGNORED = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 _MOST_FILES = 2_000_000
@@ -54,7 +54,7 @@ def scan(root: Path) -> tuple[list[Found], list[Problem]]:
             problem = _unfit(root, id_, entry)
             facts = entry.stat() if problem is None else None
         except OSError as error:
-            problem, facts = Problem(id_, "unreadable", error.strerror or "the file has gone"), None
+            problem, facts = Problem(id_, INACCESSIBLE, error.strerror or "the file has gone"), None
         if problem is not None or facts is None:
             problems += [problem] if problem else []
             continue
@@ -77,7 +77,7 @@ def _walk(root: Path, start: str, problems: list[Problem]) -> Iterator[tuple[str
                 listed = [entry for entry in entries if not ignored(entry.name)]
         except OSError as error:
             problems.append(
-                Problem(folder or ".", "unreadable", error.strerror or "the folder cannot be read")
+                Problem(folder or ".", INACCESSIBLE, error.strerror or "the folder cannot be read")
             )
             continue
         for entry in listed:

@@ -5,15 +5,25 @@ Nothing outside the given folder is written here, so it can be begun again at an
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.common.errors import IntegrityError, InvalidInput, NotFound, TooLarge
+from services.bundle.reader import Bundle
+from services.common.errors import (
+    DatasetError,
+    IntegrityError,
+    InvalidInput,
+    NotFound,
+    RookeryError,
+    TooLarge,
+    Unavailable,
+)
 from services.common.mlflow_rest import MlflowClient, tags_of
-from services.data.dataset import Item
+from services.data.dataset import INACCESSIBLE, Dataset, Item
 from services.data.source import load_dataset
 from services.data.store import ObjectStoreSettings
 from services.evaluate import holdout
@@ -27,6 +37,7 @@ from services.evaluate.study import Production, Study
 from services.serve.predictor import Predictor
 
 Say = Callable[[str], None]
+_NO_MEMORY = re.compile(r"bad_alloc|bad allocation|allocate memory|out of memory", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -44,12 +55,12 @@ def evaluate(
     """Judge a run.
 
     A bundle that is not what training recorded, and data that is no longer what the model was trained on, are
-    refusals: their verdict has one check that failed.
+    refusals: their verdict has one check that failed. What is only away, from the candidate's bundle to a file of the
+    data or the version in production, decides nothing: it is a fault, and a later call begins anew.
 
     Raises:
-        Unavailable: MLflow or the data is away.
-        InvalidInput: the policy or the data source is not valid; nothing is decided.
-        IntegrityError, NotFound: the bundle in production cannot be read; nothing is decided.
+        Unavailable: MLflow, the data or the version in production cannot be read now.
+        InvalidInput: the policy is not valid; nothing is decided.
     """
     application = tags_of(run).get("rookery.application", "")
     policy = find_policy(application, settings.policy_dir)
@@ -57,16 +68,11 @@ def evaluate(
     try:
         candidate = fetch_bundle(client, run, folder / "candidate")
         check_application(candidate, run)
-        predictor = Predictor(candidate, threads=1)
+        predictor = _open(candidate)
     except (IntegrityError, NotFound, InvalidInput, TooLarge) as error:
         return _not_judged(run, application, policy, "bundle", str(error))
     say("reading the data")
-    data = load_dataset(
-        candidate.manifest.dataset.source,
-        store=ObjectStoreSettings(),
-        roots=settings.data_roots or None,
-        cache=settings.cache_dir,
-    )
+    data = _read_data(candidate, settings)
     if data.digest != candidate.manifest.dataset.digest:
         changed = (
             f"the data source has changed since the training: its digest is {data.digest}, the model was trained "
@@ -77,7 +83,12 @@ def evaluate(
 
     def score(model: Predictor, items: Sequence[Item]) -> Scored:
         say(f"scoring {len(items)} files" + ("" if model is predictor else " with the version in production"))
-        return holdout.score(model, items, threads=settings.threads(), latency_items=settings.latency_items)
+        try:
+            return holdout.score(
+                model, items, threads=settings.threads(), latency_items=settings.latency_items
+            )
+        except (NotFound, IntegrityError) as error:
+            raise Unavailable(f"the data cannot be read to its end: {error}") from error
 
     study = Study(policy, candidate, predictor, data, production, score)
     if not len(study.rows):
@@ -95,8 +106,53 @@ def _production(client: MlflowClient, application: str, folder: Path) -> Product
     version = client.version_by_alias(application, "production")
     if version is None:
         return None
-    bundle = fetch_bundle(client, client.run(str(version["run_id"])), folder / "production")
+    try:
+        bundle = fetch_bundle(client, client.run(str(version["run_id"])), folder / "production")
+    except Unavailable:
+        raise
+    except RookeryError as error:
+        raise Unavailable(
+            f"version {version['version']}, which is in production, cannot be compared with: {error}"
+        ) from error
     return Production(str(version["version"]), bundle)
+
+
+def _open(bundle: Bundle) -> Predictor:
+    """The bundle's models, ready to be asked; that this machine's memory is full is no fault of theirs."""
+    try:
+        return Predictor(bundle, threads=1)
+    except InvalidInput as error:
+        if isinstance(error.__cause__, MemoryError) or _NO_MEMORY.search(str(error)):
+            raise Unavailable(f"there is no memory for the model now: {error}") from error
+        raise
+
+
+def _read_data(candidate: Bundle, settings: EvaluateSettings) -> Dataset:
+    """The data that the model was trained on, or what it has become; a source that was there once is only away.
+
+    Raises:
+        Unavailable: it cannot be read, wholly or in part.
+    """
+    trained = candidate.manifest.dataset
+    away = f"the data that the model was trained on, {trained.source}, cannot be read now"
+    try:
+        data = load_dataset(
+            trained.source,
+            store=ObjectStoreSettings(),
+            roots=settings.data_roots or None,
+            cache=settings.cache_dir,
+        )
+    except (InvalidInput, NotFound, DatasetError) as error:
+        raise Unavailable(f"{away}: {error}") from error
+    if data.digest == trained.digest:
+        return data
+    if not data.items:
+        raise Unavailable(f"{away}: it is empty")
+    missing = [problem for problem in data.problems if problem.reason == INACCESSIBLE]
+    if missing:
+        first = f"{missing[0].path}: {missing[0].detail}"
+        raise Unavailable(f"{away}: {len(missing)} files or folders are inaccessible, such as {first}")
+    return data
 
 
 def _not_judged(

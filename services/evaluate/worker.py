@@ -1,12 +1,14 @@
 """The process of one evaluation: `python -m services.evaluate.worker RUN_ID`, settings as JSON on stdin.
 
-It may be killed at any point and begun again. One process at a time works on a run, held by a lock on its folder.
+It may be killed at any point and begun again. One process at a time works on a run, held by a lock on its folder. It
+ends itself a little after the service would have ended it, so one whose service is gone does not hold the run for ever.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -17,6 +19,8 @@ from services.common.errors import RookeryError
 from services.common.mlflow_rest import MlflowClient
 from services.evaluate.files import ANSWER, FAILURE, GATE, METRICS, PHASE, REPORT, RunFiles
 from services.evaluate.settings import EvaluateSettings
+
+_GRACE_SECONDS = 5.0
 
 
 def work(run_id: str, settings: EvaluateSettings) -> None:
@@ -65,6 +69,9 @@ def _client(settings: EvaluateSettings) -> MlflowClient:
 def main() -> int:
     """Exit code 0 when the answer is on disk, 1 when failure.json says why not."""
     run_id, settings = sys.argv[1], EvaluateSettings(**json.load(sys.stdin))
+    # The signal's own effect, so that it also ends a process that is stuck in native code.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, settings.job_seconds + _GRACE_SECONDS)
     try:
         work(run_id, settings)
     except Exception as error:
