@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from services.common.errors import Refused, RookeryError
-from workflows.commands import platform, prune, quarantine, releases, runs, upkeep
+from workflows.commands import infra, platform, prune, quarantine, releases, runs, upkeep
 from workflows.commands.console import fail, say
 from workflows.commands.options import Chosen
 
@@ -43,6 +43,13 @@ def options(
             help="State folder. Default: ROOKERY_HOME, else .rookery in the checkout.", show_default=False
         ),
     ] = None,
+    kubeconfig: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that tells --cluster where the cluster is. Default: KUBECONFIG, else ~/.kube/config.",
+            show_default=False,
+        ),
+    ] = None,
     show_version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and end."),
@@ -50,9 +57,10 @@ def options(
 ) -> None:
     """Train, judge, package and promote models through staging, canary and production by git commits."""
     Chosen.home = home
+    Chosen.kubeconfig = kubeconfig
 
 
-for module in (platform, runs, releases, quarantine, prune, upkeep):
+for module in (platform, runs, releases, quarantine, prune, upkeep, infra):
     module.add_to(app)
 
 

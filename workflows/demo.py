@@ -16,6 +16,7 @@ from workflows.commands.console import duration, local_time, print_table, say
 from workflows.commands.options import user
 from workflows.commands.templates import RENDERED
 from workflows.commands.watching import follow, seconds_of
+from workflows.commands.workplace import Here
 from workflows.local import control, engine_runs, platform
 from workflows.local.ports import PortChoice
 from workflows.local.runs import Run, logs
@@ -120,7 +121,7 @@ class Story:
         return name
 
     def _follow(self, name: str) -> Run:
-        run = follow(self._settings.home, name)
+        run = follow(Here(self._settings), name)
         self._open.remove(name)
         return run
 

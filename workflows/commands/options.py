@@ -23,6 +23,7 @@ class Chosen:
     """What the options before the command said."""
 
     home: Path | None = None
+    kubeconfig: Path | None = None
 
 
 def settings() -> PlatformSettings:
@@ -75,6 +76,14 @@ Application = Annotated[
 ]
 Environment = Annotated[
     str, typer.Argument(help="staging, canary or production.", autocompletion=complete_environment)
+]
+Cluster = Annotated[
+    bool,
+    typer.Option("--cluster", help="On the Kubernetes cluster of the kubeconfig, not on this machine."),
+]
+Context = Annotated[
+    str | None,
+    typer.Option("--context", help="On the cluster of this context of the kubeconfig.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON for a script.")]
 Repository = Annotated[

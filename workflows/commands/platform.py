@@ -9,7 +9,8 @@ import typer
 from services.common.digest import short
 from services.common.errors import InvalidInput
 from workflows.commands.console import console, hint, local_time, print_json, print_table, say
-from workflows.commands.options import Json, complete_application, settings
+from workflows.commands.options import Cluster, Context, Json, complete_application, settings
+from workflows.commands.workplace import cluster_site
 from workflows.local.ports import PortChoice
 
 if TYPE_CHECKING:
@@ -109,6 +110,8 @@ def status(
         str | None,
         typer.Option("--application", "-a", help="Only this one.", autocompletion=complete_application),
     ] = None,
+    cluster: Cluster = False,
+    context: Context = None,
     as_json: Json = False,
 ) -> None:
     """What each environment runs, since when, how good it is, and whether memory is what git says.
@@ -121,7 +124,12 @@ def status(
         rookery status
 
         rookery status --json | jq '.environments[] | select(.drift != "")'
+
+        rookery status --cluster
     """
+    if cluster or context:
+        _status_there(application, context, as_json)
+        return
     from workflows.local import platform
     from workflows.local.status import environment_statuses
 
@@ -153,6 +161,21 @@ def status(
             if one.health == "ok":
                 say(f"{f'{one.application} {one.environment}':<22} {one.url}")
     if missing or not all(one.good for one in found):
+        raise typer.Exit(1)
+
+
+def _status_there(application: str | None, context: str | None, as_json: bool) -> None:
+    from workflows.cluster.environments import environment_statuses
+
+    with cluster_site(context) as site:
+        found = environment_statuses(site, application)
+        name = site.kube.access.context
+    if as_json:
+        print_json({"context": name, "environments": [one.as_dict() for one in found]})
+    else:
+        _print_environments(found)
+        say(f"\ncluster: {name}")
+    if not all(one.good for one in found):
         raise typer.Exit(1)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +15,8 @@ from workflows.commands.console import local_time, print_json, print_table, say
 from workflows.commands.options import (
     DEFAULT_APPLICATION,
     Application,
+    Cluster,
+    Context,
     Environment,
     Json,
     Repository,
@@ -22,7 +27,10 @@ from workflows.commands.options import (
     user,
 )
 from workflows.commands.runs import conclude
-from workflows.commands.templates import RENDERED
+from workflows.commands.workplace import cluster_site, workplace
+
+if TYPE_CHECKING:
+    from workflows.release.tree import Tree
 
 PANEL = "Environments"
 
@@ -38,6 +46,8 @@ def history(
     application: Application = DEFAULT_APPLICATION,
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = None,
     repo: Repository = None,
+    cluster: Cluster = False,
+    context: Context = None,
     as_json: Json = False,
 ) -> None:
     """Every commit that changed what an environment should run, from git alone.
@@ -50,7 +60,8 @@ def history(
     """
     from workflows.release.history import history as read_history
 
-    found = read_history(repository(repo), application, environment, limit=limit)
+    with _past(repo, cluster, context) as (place, revision):
+        found = read_history(place, application, environment, revision=revision, limit=limit)
     if as_json:
         print_json([step.as_dict() for step in found])
         return
@@ -73,6 +84,8 @@ def why(
     environment: Environment,
     application: Application = DEFAULT_APPLICATION,
     repo: Repository = None,
+    cluster: Cluster = False,
+    context: Context = None,
     as_json: Json = False,
 ) -> None:
     """What is in an environment, since when, from which data and run, and by which decisions; from git alone.
@@ -85,7 +98,8 @@ def why(
     """
     from workflows.release.history import why as explain
 
-    found = explain(repository(repo), application, environment)
+    with _past(repo, cluster, context) as (place, revision):
+        found = explain(place, application, environment, revision=revision)
     if as_json:
         print_json(found.as_dict())
         return
@@ -106,6 +120,8 @@ def plan(
     ],
     application: Application = DEFAULT_APPLICATION,
     repo: Repository = None,
+    cluster: Cluster = False,
+    context: Context = None,
     as_json: Json = False,
 ) -> None:
     """What a promotion would change, and whether it would be refused; nothing is written.
@@ -120,7 +136,8 @@ def plan(
     """
     from workflows.release.plan import plan_in
 
-    found = plan_in(tree_of(repo), application, source, target)
+    with _files(repo, cluster, context) as tree:
+        found = plan_in(tree, application, source, target)
     if as_json:
         print_json(found.as_dict())
     else:
@@ -138,14 +155,18 @@ def plan(
             arguments = f"-p source-environment={source} -p target-environment={target}"
             say(
                 f"\nrookery submit promote-model -p application={application} {arguments} "
-                f"-p model-version={found.model_version}"
+                f"-p model-version={found.model_version}{' --cluster' if cluster or context else ''}"
             )
     if not found.possible:
         raise typer.Exit(3)
 
 
 def verify(
-    environment: Environment, application: Application = DEFAULT_APPLICATION, as_json: Json = False
+    environment: Environment,
+    application: Application = DEFAULT_APPLICATION,
+    cluster: Cluster = False,
+    context: Context = None,
+    as_json: Json = False,
 ) -> None:
     """Compare git, registry alias, image and the memory of the running server, and name the one that differs.
 
@@ -155,10 +176,18 @@ def verify(
     Examples:
 
         rookery verify production
-    """
-    from workflows.local.verification import verify_here
 
-    found = verify_here(settings(), application, environment)
+        rookery verify production --cluster
+    """
+    if cluster or context:
+        from workflows.cluster.environments import verify_there
+
+        with cluster_site(context) as site:
+            found = verify_there(site, application, environment)
+    else:
+        from workflows.local.verification import verify_here
+
+        found = verify_here(settings(), application, environment)
     if as_json:
         print_json(found.as_dict())
     elif not found.empty:
@@ -189,6 +218,8 @@ def rollback(
         bool, typer.Option(help="Whether the image that is left must never be promoted again.")
     ] = True,
     wait: Annotated[bool, typer.Option(help="Wait until the environment serves the former version.")] = True,
+    cluster: Cluster = False,
+    context: Context = None,
     as_json: Json = False,
 ) -> None:
     """Return an environment to its former good release: one commit, then wait until it serves it.
@@ -199,12 +230,6 @@ def rollback(
 
         rookery rollback canary -a birds --no-quarantine
     """
-    from workflows.local import control
-    from workflows.local.platform import require_up
-    from workflows.local.templates import TemplateStore
-
-    chosen = settings()
-    require_up(chosen)
     parameters = {
         "environment": environment,
         "application": application,
@@ -212,5 +237,27 @@ def rollback(
         "quarantine": "true" if quarantine else "false",
         "requested-by": user(),
     }
-    name = control.submit("rollback-model", parameters, home=chosen.home, templates=TemplateStore(RENDERED))
-    conclude(chosen, name, wait=wait, watch=wait, as_json=as_json)
+    with workplace(cluster, context) as place:
+        name = place.submit_template("rollback-model", parameters)
+        conclude(place, name, wait=wait, watch=wait, as_json=as_json)
+
+
+@contextmanager
+def _files(repo: Path | None, cluster: bool, context: str | None) -> Iterator[Tree]:
+    """The files at the tip of the repository that is asked for."""
+    if not (cluster or context):
+        yield tree_of(repo)
+        return
+    with cluster_site(context) as site:
+        yield site.tree()
+
+
+@contextmanager
+def _past(repo: Path | None, cluster: bool, context: str | None) -> Iterator[tuple[Path, str]]:
+    """The repository that is asked for, and where to look back from."""
+    if not (cluster or context):
+        yield repository(repo), "HEAD"
+        return
+    with cluster_site(context) as site:
+        tree = site.tree()
+        yield tree.git.folder, tree.revision

@@ -1,4 +1,4 @@
-"""`submit`, `runs`, `logs`, `resume`, `cancel`, `approve`: workflows on the local engine."""
+"""`submit`, `runs`, `logs`, `resume`, `cancel`, `approve`: workflows on the local engine or on a cluster."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ import typer
 
 from services.common.errors import InvalidInput, NotFound, Refused, RookeryError
 from workflows.commands.console import duration, fail, local_time, print_json, print_table, say
-from workflows.commands.options import Json, RunName, complete_run, complete_template, settings, user
-from workflows.commands.templates import RENDERED, parse_parameters, template_names
+from workflows.commands.options import (
+    Cluster,
+    Context,
+    Json,
+    RunName,
+    complete_run,
+    complete_template,
+    user,
+)
+from workflows.commands.templates import parse_parameters
 from workflows.commands.watching import first_line, follow, phase_of, run_as_dict, seconds_of
-from workflows.local.settings import PlatformSettings
+from workflows.commands.workplace import Workplace, workplace
 
 PANEL = "Workflows"
 WRONG_USAGE = 2
@@ -57,6 +65,8 @@ def submit(
     ] = None,
     wait: Wait = False,
     watch: Watch = False,
+    cluster: Cluster = False,
+    context: Context = None,
     as_json: Json = False,
 ) -> None:
     """Run a workflow: one of our templates, or any file.
@@ -71,21 +81,25 @@ def submit(
         rookery submit promote-model -p source-environment=staging -p target-environment=canary -p model-version=3
 
         rookery submit --file workflow.yaml --host-image 'python:*' --wait
+
+        rookery submit train-model -p application=digits --cluster --watch
     """
-    chosen = settings()
-    try:
-        name = _send(chosen, template, file, parameter or [], host_image or [])
-    except (InvalidInput, NotFound) as error:
-        fail(str(error))
-        raise typer.Exit(WRONG_USAGE) from error
-    conclude(chosen, name, wait=wait, watch=watch, as_json=as_json)
+    with workplace(cluster, context) as place:
+        try:
+            name = _send(place, template, file, parameter or [], host_image or [])
+        except (InvalidInput, NotFound) as error:
+            fail(str(error))
+            raise typer.Exit(WRONG_USAGE) from error
+        conclude(place, name, wait=wait, watch=watch, as_json=as_json)
 
 
 def runs(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many, newest first.")] = 20,
+    cluster: Cluster = False,
+    context: Context = None,
     as_json: Json = False,
 ) -> None:
-    """List the workflows that ran or run here.
+    """List the workflows that ran or run here, or on a cluster.
 
     Examples:
 
@@ -93,23 +107,21 @@ def runs(
 
         rookery runs --json | jq -r '.[] | select(.phase == "Failed") | .name'
     """
-    from workflows.local.runs import list_runs, reason
-
-    home = settings().home
-    found = list_runs(home)[:limit]
-    if as_json:
-        print_json([run_as_dict(run, home) for run in found])
-        return
-    rows = [
-        (
-            run.name,
-            phase_of(run),
-            local_time(run.started),
-            duration(seconds_of(run)),
-            first_line(reason(home, run)),
-        )
-        for run in found
-    ]
+    with workplace(cluster, context) as place:
+        found = place.recent(limit)
+        if as_json:
+            print_json([run_as_dict(run, place) for run in found])
+            return
+        rows = [
+            (
+                run.name,
+                phase_of(run),
+                local_time(run.started),
+                duration(seconds_of(run)),
+                first_line(place.reason(run)),
+            )
+            for run in found
+        ]
     print_table(("name", "phase", "started", "took", "reason"), rows)
 
 
@@ -117,6 +129,8 @@ def logs(
     name: RunName,
     node: Annotated[str | None, typer.Option("--step", help="Only this step.")] = None,
     follow_: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the workflow ends.")] = False,
+    cluster: Cluster = False,
+    context: Context = None,
 ) -> None:
     """Show what the steps of a workflow printed.
 
@@ -126,39 +140,43 @@ def logs(
 
         rookery logs train-model-x7k2p --step evaluate
     """
-    from workflows.local.runs import logs as read_logs
+    with workplace(cluster, context) as place:
+        for line in place.logs(name, node=node, follow=follow_):
+            say(line.text if node else f"{line.node}: {line.text}")
 
-    for line in read_logs(settings().home, name, node=node, follow=follow_):
-        say(line.text if node else f"{line.node}: {line.text}")
 
-
-def resume(name: RunName, wait: Wait = False, watch: Watch = False, as_json: Json = False) -> None:
+def resume(
+    name: RunName,
+    wait: Wait = False,
+    watch: Watch = False,
+    cluster: Cluster = False,
+    context: Context = None,
+    as_json: Json = False,
+) -> None:
     """Go on with a workflow whose engine is gone, such as after a restart of this machine.
 
     Steps that finished do not run again; a step whose process still runs is taken up, and one whose process is gone
-    runs again. A workflow that has ended is not resumed: submit it anew.
+    runs again. A workflow that has ended is not resumed: submit it anew. On a cluster the controller goes on by
+    itself; there this lets a workflow go on that was suspended as a whole.
 
     Examples:
 
         rookery resume train-model-x7k2p --watch
     """
-    from workflows.local import control
-
-    chosen = settings()
-    control.resume(chosen.home, name)
-    conclude(chosen, name, wait=wait, watch=watch, as_json=as_json)
+    with workplace(cluster, context) as place:
+        place.resume(name)
+        conclude(place, name, wait=wait, watch=watch, as_json=as_json)
 
 
-def cancel(name: RunName) -> None:
+def cancel(name: RunName, cluster: Cluster = False, context: Context = None) -> None:
     """Stop a workflow; its exit handler still runs.
 
     Examples:
 
         rookery cancel train-model-x7k2p
     """
-    from workflows.local import control
-
-    control.cancel(settings().home, name)
+    with workplace(cluster, context) as place:
+        place.cancel(name)
     say(f"{name} is told to stop")
 
 
@@ -167,6 +185,8 @@ def approve(
     node: Annotated[
         str | None, typer.Option("--step", help="The waiting step, if there are several.")
     ] = None,
+    cluster: Cluster = False,
+    context: Context = None,
 ) -> None:
     """Let a workflow go on that waits for an approval.
 
@@ -174,67 +194,51 @@ def approve(
 
         rookery approve promote-model-x7k2p
     """
-    from workflows.local import control
-
-    control.approve(settings().home, name, node, by=user())
+    with workplace(cluster, context) as place:
+        place.approve(name, node, by=user())
     say(f"{name} goes on")
 
 
-def conclude(chosen: PlatformSettings, name: str, *, wait: bool, watch: bool, as_json: bool) -> None:
+def conclude(place: Workplace, name: str, *, wait: bool, watch: bool, as_json: bool) -> None:
     """Says the name, or waits for the end.
 
     Raises:
         Refused: a step of it said no.
         RookeryError: it failed otherwise.
     """
-    from workflows.local.runs import failed_step, get_run, root_cause
+    from workflows.local.runs import failed_step
     from workflows.steps.outcome import REFUSED_EXIT_CODE
 
     if not (wait or watch):
         if as_json:
-            print_json(run_as_dict(get_run(chosen.home, name), chosen.home))
+            print_json(run_as_dict(place.get(name), place))
         else:
             say(name)
         return
     if not as_json:
         say(name)
-    run = follow(chosen.home, name, show=watch and not as_json)
+    run = follow(place, name, show=watch and not as_json)
     if as_json:
-        print_json(run_as_dict(run, chosen.home))
+        print_json(run_as_dict(run, place))
     if run.phase != "Succeeded":
         step = failed_step(run)
         refused = step is not None and step.exit_code == str(REFUSED_EXIT_CODE)
-        message = f"{name} ended {run.phase}: {root_cause(chosen.home, run)} (all of it: rookery logs {name})"
+        message = (
+            f"{name} ended {run.phase}: {place.reason(run)} (all of it: rookery logs {name}{place.option})"
+        )
         raise Refused(message) if refused else RookeryError(message)
     if not as_json:
         say(f"{name} {run.phase} after {duration(seconds_of(run))}")
 
 
 def _send(
-    chosen: PlatformSettings, template: str | None, file: Path | None, given: list[str], images: list[str]
+    place: Workplace, template: str | None, file: Path | None, given: list[str], images: list[str]
 ) -> str:
-    from workflows.local import control
-    from workflows.local.models import nearest
-    from workflows.local.platform import require_up
-    from workflows.local.templates import TemplateStore
-
-    manifest: str | Path
     if template is not None and file is None:
-        names = template_names()
-        if template not in names:
-            hint = nearest(template, names)
-            allowed = f"{', '.join(names)}{f' ({hint})' if hint else ''}"
-            raise NotFound("there is no such workflow template", value=template, allowed=allowed)
-        manifest, parameters = template, _with_user(template, parse_parameters(given, hyphens=True))
-        require_up(chosen)
-    elif file is not None and template is None:
-        manifest, parameters = file, parse_parameters(given)
-    else:
-        raise InvalidInput("give either the name of a template or --file", value=template or file)
-    store = TemplateStore(RENDERED)
-    return control.submit(manifest, parameters, home=chosen.home, templates=store, host_images=images)
-
-
-def _with_user(template: str, parameters: dict[str, str]) -> dict[str, str]:
-    text = (RENDERED / f"{template}.yaml").read_text()
-    return {"requested-by": user()} | parameters if "name: requested-by" in text else parameters
+        parameters = parse_parameters(given, hyphens=True)
+        if place.takes_requester(template):
+            parameters = {"requested-by": user()} | parameters
+        return place.submit_template(template, parameters)
+    if file is not None and template is None:
+        return place.submit_file(file, parse_parameters(given), images)
+    raise InvalidInput("give either the name of a template or --file", value=template or file)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -18,10 +17,10 @@ from services.common.errors import Unavailable
 from workflows.commands.console import coloured, console, duration
 
 if TYPE_CHECKING:
+    from workflows.commands.workplace import Workplace
     from workflows.local.nodes import Node
     from workflows.local.runs import Run
 
-_POLL_SECONDS = 0.2
 _SPEAK_SECONDS = 1.0
 _ENGINE_SECONDS = 5.0
 _MARKS = {"Succeeded": "✔", "Failed": "✘", "Error": "✘", "Skipped": "–", "Omitted": "–", "Pending": "·"}
@@ -46,18 +45,16 @@ def seconds_of(run: Run) -> float:
     return max(0.0, (run.finished or time.time()) - run.started) if run.started else 0.0
 
 
-def run_as_dict(run: Run, home: Path) -> dict[str, Any]:
+def run_as_dict(run: Run, place: Workplace) -> dict[str, Any]:
     """For `--json`; `message` is the engine's, `reason` says in a line why it did not succeed."""
-    from workflows.local.runs import reason
-
     return {
         "name": run.name,
         "phase": run.phase,
-        "engine": run.engine,
+        "engine": run.engine or None,
         "started": run.started,
         "finished": run.finished,
         "message": run.message,
-        "reason": reason(home, run),
+        "reason": place.reason(run),
         "parameters": run.parameters,
         "outputs": run.outputs,
         "steps": [
@@ -75,33 +72,31 @@ def run_as_dict(run: Run, home: Path) -> dict[str, Any]:
     }
 
 
-def follow(home: Path, name: str, *, show: bool = True, title: str = "") -> Run:
+def follow(place: Workplace, name: str, *, show: bool = True, title: str = "") -> Run:
     """Waits for a workflow's end and shows its steps meanwhile."""
     screen = console()
     if not show:
-        return _until_end(home, name, lambda run: None)
+        return _until_end(place, name, lambda run: None)
     if not screen.is_terminal:
-        return _until_end(home, name, _Changes(home))
+        return _until_end(place, name, _Changes(place))
     with Live(console=screen, refresh_per_second=8) as live:
-        return _until_end(home, name, lambda run: live.update(picture(run, home, title)))
+        return _until_end(place, name, lambda run: live.update(picture(run, place, title)))
 
 
-def _until_end(home: Path, name: str, show: Callable[[Run], None]) -> Run:
-    from workflows.local.runs import get_run
-
+def _until_end(place: Workplace, name: str, show: Callable[[Run], None]) -> Run:
     alone_since = None
     while True:
-        run = get_run(home, name)
+        run = place.get(name)
         show(run)
         if run.done:
             return run
         alone_since = (alone_since or time.monotonic()) if run.engine is None else None
         if alone_since and time.monotonic() - alone_since > _ENGINE_SECONDS:
             raise Unavailable(f"the engine of {name} is gone", allowed=f"`rookery resume {name}`")
-        time.sleep(_POLL_SECONDS)
+        time.sleep(place.poll_seconds)
 
 
-def picture(run: Run, home: Path, title: str = "") -> RenderableType:
+def picture(run: Run, place: Workplace, title: str = "") -> RenderableType:
     """The steps as a table, with the last line that the running one printed."""
     grid = Table.grid(padding=(0, 1))
     for node in steps(run):
@@ -114,7 +109,7 @@ def picture(run: Run, home: Path, title: str = "") -> RenderableType:
             mark,
             coloured_name(node),
             Text(took, style="dim"),
-            Text(_said(node, run, home), style="dim"),
+            Text(_said(node, run, place), style="dim"),
         )
     head = Text.assemble((title or run.name, "bold"), " ", coloured(phase_of(run)))
     return Group(head, grid)
@@ -144,25 +139,17 @@ def steps(run: Run) -> list[Node]:
     return sorted(shown, key=lambda node: node.started)
 
 
-def _said(node: Node, run: Run, home: Path) -> str:
-    from workflows.local.runs import run_folder
-
+def _said(node: Node, run: Run, place: Workplace) -> str:
     if node.phase != "Running" or node.type != "Pod":
         return first_line(node.message)
-    try:
-        with (run_folder(home, run.name).step(node) / "main.log").open("rb") as log:
-            log.seek(max(0, log.seek(0, 2) - 2048))
-            lines = log.read().decode(errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return first_line(lines[-1]) if lines else ""
+    return first_line(place.last_line(run, node))
 
 
 class _Changes:
     """Prints a line whenever a step's phase changes, and what a running step printed last, at most once a second."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, place: Workplace) -> None:
+        self._place = place
         self._seen: dict[str, str] = {}
         self._said: dict[str, tuple[str, float]] = {}
 
@@ -174,7 +161,7 @@ class _Changes:
                 line = f"  {label(node)}: {node.phase}{took} {first_line(node.message)}"
                 console().print(Text(line.rstrip()))
             if node.phase == "Running" and node.type == "Pod":
-                self._speak(node, _said(node, run, self._home))
+                self._speak(node, _said(node, run, self._place))
 
     def _speak(self, node: Node, text: str) -> None:
         before, moment = self._said.get(node.id, ("", -math.inf))

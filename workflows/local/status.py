@@ -118,7 +118,7 @@ def _status(
         metric_value=evidence.metric.value if evidence else None,
         since=since.at if since else "",
         health=("ok" if memory and is_healthy(url) else "down") if expected else "",
-        drift="git is not readable" if problem else _drift(evidence, memory),
+        drift="git is not readable" if problem else drift_of(evidence, memory),
         reason=problem or str(deployed.get("reason", "")),
         url=url if expected else "",
         commit=since.commit if since else "",
@@ -144,7 +144,8 @@ def _memory(url: str) -> RunningModel | None:
         return None
 
 
-def _drift(evidence: Evidence | None, memory: RunningModel | None) -> str:
+def drift_of(evidence: Evidence | None, memory: RunningModel | None) -> str:
+    """What differs between git and memory; empty when nothing does."""
     if evidence is None:
         return ""
     if memory is None:

@@ -1,0 +1,150 @@
+"""A port of this machine whose connections end at a Service of the cluster, as `kubectl port-forward` makes it.
+
+Only connections of this machine are taken. Source of the wire format: kubelet's portforward over WebSocket, subprotocol
+v4.channel.k8s.io: each message begins with its channel, 0 data and 1 error, and each channel with its port number.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+from contextlib import suppress
+from typing import Any
+
+from websockets.exceptions import InvalidStatus, WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+from services.common.errors import NotFound, RookeryError, Unavailable
+from workflows.cluster.api import Forbidden, Kubernetes, Object
+
+_CHUNK = 64 << 10
+_OPEN_SECONDS = 15.0
+_DATA, _ERROR = 0, 1
+
+
+class Forward:
+    """From a free port of 127.0.0.1 to a port of a Service; `url` once it is made.
+
+    Raises:
+        NotFound: no such Service, port, or no pod behind it that is ready.
+        Forbidden: forwarding is not allowed.
+    """
+
+    def __init__(self, kube: Kubernetes, namespace: str, service: str, port: int) -> None:
+        self._kube = kube
+        self._place = (namespace, service, port)
+        self._open().close()  # what cannot work is said now, and not by a broken connection later
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._thread = threading.Thread(target=self._serve, name=f"forward-{service}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Takes no more connections."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(2.0)
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+
+    def _carry(self, client: socket.socket) -> None:
+        with client:
+            try:
+                remote = self._open()
+            except RookeryError:
+                return  # the client sees its connection closed, and asks again or says so
+            with remote:
+                back = threading.Thread(target=_to_client, args=(remote, client), daemon=True)
+                back.start()
+                with suppress(OSError, WebSocketException):
+                    while data := client.recv(_CHUNK):
+                        remote.send(bytes([_DATA]) + data)
+            back.join(2.0)
+
+    def _open(self) -> ClientConnection:
+        pod, port = self._pod()
+        namespace = self._place[0]
+        access = self._kube.access
+        address = access.server.replace("http", "ws", 1)
+        try:
+            return connect(
+                f"{address}/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={port}",
+                ssl=access.tls,
+                additional_headers=access.headers,
+                subprotocols=["v4.channel.k8s.io"],  # type: ignore[list-item]
+                compression=None,
+                max_size=None,
+                open_timeout=_OPEN_SECONDS,
+                close_timeout=1,
+                ping_interval=None,
+                proxy=None,
+            )
+        except InvalidStatus as error:
+            status, body = error.response.status_code, (error.response.body or b"").decode(errors="replace")
+            kind = Forbidden if status in (401, 403) else Unavailable
+            raise kind(
+                f"port {port} of pod {namespace}/{pod} cannot be forwarded: {status} {body[:200]}"
+            ) from error
+        except (OSError, WebSocketException, TimeoutError) as error:
+            raise Unavailable(f"port {port} of pod {namespace}/{pod} cannot be forwarded: {error}") from error
+
+    def _pod(self) -> tuple[str, int]:
+        """A ready pod behind the Service, and its own port."""
+        namespace, name, port = self._place
+        service = self._kube.get(f"/api/v1/namespaces/{namespace}/services/{name}")
+        ports = service["spec"].get("ports") or []
+        entry = next((one for one in ports if one["port"] == port), None)
+        if entry is None:
+            known = ", ".join(str(one["port"]) for one in ports)
+            raise NotFound(f"the Service {namespace}/{name} has no such port", value=port, allowed=known)
+        selector = ",".join(
+            f"{key}={value}" for key, value in (service["spec"].get("selector") or {}).items()
+        )
+        pods = self._kube.get(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector)["items"]
+        ready = [pod for pod in pods if selector and is_ready(pod)]
+        if not ready:
+            raise NotFound(f"no pod behind the Service {namespace}/{name} is ready")
+        chosen = random.choice(ready)  # noqa: S311 any will do
+        return str(chosen["metadata"]["name"]), _target(chosen, entry.get("targetPort", port))
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether a pod takes requests and is not about to go."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    ready = any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+    return ready and "deletionTimestamp" not in pod["metadata"]
+
+
+def _target(pod: Object, target: Any) -> int:
+    if isinstance(target, int):
+        return target
+    for container in pod["spec"]["containers"]:
+        for port in container.get("ports") or []:
+            if port.get("name") == target:
+                return int(port["containerPort"])
+    raise NotFound(f"pod {pod['metadata']['name']} has no port of this name", value=target)
+
+
+def _to_client(remote: ClientConnection, client: socket.socket) -> None:
+    named: set[int] = set()
+    with suppress(OSError, WebSocketException):
+        for message in remote:
+            data = message.encode() if isinstance(message, str) else message
+            channel = data[0] if data else _ERROR
+            if channel not in named:
+                named.add(channel)
+            elif channel == _DATA:
+                client.sendall(data[1:])
+            else:
+                break
+    with suppress(OSError):
+        client.shutdown(socket.SHUT_RDWR)
