@@ -16,6 +16,7 @@ import numpy as np
 
 from services.common.errors import RookeryError
 from services.data.dataset import AUDIO_TYPES, IMAGE_TYPES, INACCESSIBLE, Kind
+from services.data.lock import locked
 from services.data.scan import Found
 from services.media.audio import decode_audio
 from services.media.image import decode_image
@@ -98,16 +99,31 @@ def _check_picture(data: bytes, digest: str, media_type: str, limits: MediaLimit
 
 
 def check_files(root: Path, files: Iterable[Found], cache: Path) -> dict[str, FileCheck]:
-    """The check of each file, by its relative path; at most eight files are in memory at once."""
-    limits = MediaLimits()
+    """The check of each file, by its relative path; at most eight files are in memory at once.
+
+    Whoever else checks the same root meanwhile waits, and finds the answers.
+
+    Raises:
+        Unavailable: another process has been at it for an hour.
+    """
+    listed = list(files)
     book = _Book(root, cache)
-    waiting = iter([found for found in files if book.get(found) is None])
+    if book.wasteful or any(book.get(found) is None for found in listed):
+        with locked(book.path.with_suffix(".lock")):
+            book = _Book(root, cache)
+            _fill(book, [found for found in listed if book.get(found) is None])
+            if book.wasteful:
+                book.rewrite()
+    return {found.id: known for found in listed if (known := book.get(found)) is not None}
+
+
+def _fill(book: _Book, waiting: list[Found]) -> None:
+    limits = MediaLimits()
     with ThreadPoolExecutor(min(_WORKERS, os.cpu_count() or 1), thread_name_prefix="check") as pool:
-        for batch in _batches(waiting):
+        for batch in _batches(iter(waiting)):
             for found, check in zip(batch, pool.map(lambda f: _check_file(f, limits), batch), strict=True):
                 book.put(found, check)
             book.save()
-    return {found.id: known for found in files if (known := book.get(found)) is not None}
 
 
 def _check_file(found: Found, limits: MediaLimits) -> FileCheck:
@@ -133,12 +149,12 @@ class _Book:
 
     def __init__(self, root: Path, cache: Path) -> None:
         name = hashlib.sha256(os.fsencode(root)).hexdigest()[:24]
-        self._path = cache / "checks" / f"{name}-{_VERSION}.jsonl"
+        self.path = cache / "checks" / f"{name}-{_VERSION}.jsonl"
         self._known: dict[str, tuple[int, int, FileCheck]] = {}
         self._new: list[str] = []
         lines = (
-            self._path.read_text(encoding="utf-8", errors="replace").splitlines()
-            if self._path.is_file()
+            self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+            if self.path.is_file()
             else []
         )
         for line in lines:
@@ -147,8 +163,7 @@ class _Book:
                 self._known[id_] = (size, changed, FileCheck(*check))
             except (ValueError, TypeError):
                 continue
-        if len(lines) > 2 * len(self._known) + _BATCH:
-            self._rewrite()
+        self.wasteful = len(lines) > 2 * len(self._known) + _BATCH
 
     def get(self, found: Found) -> FileCheck | None:
         size, changed, check = self._known.get(found.id, (-1, -1, None))
@@ -162,17 +177,18 @@ class _Book:
 
     def save(self) -> None:
         """Append what was put since the last time."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
             file.write("\n" + "".join(self._new))
         self._new = []
 
-    def _rewrite(self) -> None:
+    def rewrite(self) -> None:
+        """Leave out what was said more than once."""
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=self._path.parent, prefix=".checks-", delete=False
+            "w", encoding="utf-8", dir=self.path.parent, prefix=".checks-", delete=False
         ) as file:
             file.writelines(_line(id_, *known) for id_, known in self._known.items())
-        Path(file.name).replace(self._path)
+        Path(file.name).replace(self.path)
 
 
 def _line(id_: str, size: int, changed_ns: int, check: FileCheck) -> str:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +12,13 @@ import pytest
 import soundfile
 from PIL import Image
 
+from services.data import checks
 from services.data.checks import check_bytes, check_files
 from services.data.encoding import encode_sound
 from services.data.scan import Found, scan
 from services.media.limits import MediaLimits
 
+REPOSITORY = Path(__file__).parents[3]
 LIMITS = MediaLimits()
 NOISE = np.random.default_rng(0).normal(0, 0.1, 8000)
 
@@ -103,7 +109,7 @@ def test_a_spoiled_journal_of_checks_is_made_good(tmp_path: Path, spoiled: str) 
     root.mkdir()
     (root / "0.wav").write_bytes(encode_sound(NOISE, 8000, "wav"))
     first = check_files(root, found(root), cache)
-    (journal,) = cache.glob("checks/*")
+    (journal,) = cache.glob("checks/*.jsonl")
     journal.write_text(spoiled)
     assert check_files(root, found(root), cache) == first
     kept = journal.read_bytes()
@@ -116,7 +122,7 @@ def test_the_journal_does_not_grow_without_end(tmp_path: Path) -> None:
     root.mkdir()
     (root / "0.wav").write_bytes(b"")
     first = check_files(root, found(root), cache)
-    (journal,) = cache.glob("checks/*")
+    (journal,) = cache.glob("checks/*.jsonl")
     journal.write_text(journal.read_text() * 1500)
     assert check_files(root, found(root), cache) == first
     assert journal.read_text().count("\n") == 1
@@ -126,3 +132,38 @@ def test_a_file_over_the_limit_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "long.wav").open("wb") as file:
         file.truncate(1 << 40)
     assert check_files(tmp_path, found(tmp_path), tmp_path / "cache")["long.wav"].fault == "too-large"
+
+
+def test_two_that_check_the_same_folder_decode_each_file_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, cache = tmp_path / "data", tmp_path / "cache"
+    root.mkdir()
+    for number in range(20):
+        (root / f"{number}.wav").write_bytes(encode_sound(NOISE * (number + 1) / 20, 8000, "wav"))
+    decoded: list[bytes] = []
+
+    def slow(data: bytes, limits: MediaLimits) -> checks.FileCheck:
+        decoded.append(data)
+        time.sleep(0.01)
+        return check_bytes(data, limits)
+
+    monkeypatch.setattr(checks, "check_bytes", slow)
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: check_files(root, found(root), cache), range(4)))
+    assert len(decoded) == 20
+    assert all(answer == answers[0] for answer in answers)
+    assert len(answers[0]) == 20
+
+
+def test_one_that_was_killed_while_it_checked_leaves_no_lock(tmp_path: Path) -> None:
+    root, cache = tmp_path / "data", tmp_path / "cache"
+    root.mkdir()
+    (root / "0.wav").write_bytes(encode_sound(NOISE, 8000, "wav"))
+    first = check_files(root, found(root), cache)
+    (journal,) = cache.glob("checks/*.jsonl")
+    code = "import os; from pathlib import Path; from services.data.lock import locked\n"
+    code += f"with locked(Path({str(journal.with_suffix('.lock'))!r})): os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=False, timeout=60)
+    journal.unlink()
+    assert check_files(root, found(root), cache) == first
