@@ -47,7 +47,16 @@ def main() -> None:
     for command in wanted_routes(facts["pods"], facts["routes"], present):
         subprocess.run(command, check=True)
         print(" ".join(command))
-    rule = ["POSTROUTING", "--source", facts["own"], "!", "--destination", facts["pods"], "--jump", "MASQUERADE"]
+    rule = [
+        "POSTROUTING",
+        "--source",
+        facts["own"],
+        "!",
+        "--destination",
+        facts["pods"],
+        "--jump",
+        "MASQUERADE",
+    ]
     table = ["iptables", "--wait", "--table", "nat"]
     if subprocess.run([*table, "--check", *rule], check=False, capture_output=True).returncode != 0:
         subprocess.run([*table, "--append", *rule], check=True)
