@@ -76,8 +76,8 @@ def outcomes_of(
 ) -> tuple[dict[str, Counter[int]], dict[str, Any]]:
     """Counts for each question of the judge, and how they were found.
 
-    An answer is slow if it took longer than the quantile of the half of production's answers that came first; these
-    are then no part of the comparison, so the threshold owes nothing to what it is applied to.
+    An answer is slow if it took longer than the quantile of every second one of production's answers; these are then
+    no part of the comparison, so the threshold owes nothing to what it is applied to.
     """
     answered = [request.seconds for request in production if not request.failed]
     outcomes: dict[str, Counter[int]] = {}

@@ -108,7 +108,9 @@ def _prediction(segment: Segment, record: list[Any]) -> None:
         raise ValueError("labels")
     if not (_HEX32.fullmatch(request_id) and _HEX64.fullmatch(digest) and _SOURCE.fullmatch(source)):
         raise ValueError("names")
-    if len(features) > _MOST_FEATURES or not all(_FEATURE.fullmatch(name) for name in features):
+    if not isinstance(features, dict) or len(features) > _MOST_FEATURES:
+        raise ValueError("features")
+    if not all(_FEATURE.fullmatch(name) for name in features):
         raise ValueError("features")
     measured = {name: _measured(value) for name, value in features.items()}
     row = (_time(time), _number(novelty), bool(novel), _seconds(seconds))

@@ -28,7 +28,11 @@ def test_what_was_answered_is_read_back_by_the_monitor(digits: Bundle, tmp_path:
     (path,) = tmp_path.glob("*.jsonl")
     segment = parse_segment(path.read_bytes())
     assert segment.broken == 0
-    assert (segment.head.application, segment.head.environment, segment.head.version) == ("digits", "staging", "3")
+    assert (segment.head.application, segment.head.environment, segment.head.version) == (
+        "digits",
+        "staging",
+        "3",
+    )
     rows = segment.predictions
     assert [labels[0] for labels in rows.labels] == [answer["label"] for answer in answers]
     assert rows.labels[3][0] == digit_label(3)
@@ -59,7 +63,9 @@ def test_small_pictures_are_measured_two_hundred_times_a_second(digits: Bundle, 
     log.close()
 
 
-def test_a_full_queue_drops_and_counts(digits: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_queue_drops_and_counts(
+    digits: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("services.serve.log._QUEUED", 10)
     app = application(digits, tmp_path)
     assert app.log is not None

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -91,7 +90,7 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path) -> None:
     )
     lines = b"".join(path.read_bytes().partition(b"\n")[2] for path in closed(tmp_path)).splitlines()
     assert int(done.stdout) == 60 - len(lines) > 0
-    assert {line for line in lines} == {b'["0123456789012345"]'}
+    assert set(lines) == {b'["0123456789012345"]'}
 
 
 def test_other_files_are_kept_once(tmp_path: Path) -> None:
@@ -105,4 +104,4 @@ def test_a_folder_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidInput, match="cannot be used"):
         spool(tmp_path / "file" / "spool")
-    assert os.listdir(tmp_path) == ["file"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
