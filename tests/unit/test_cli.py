@@ -212,6 +212,31 @@ def test_an_output_that_takes_nothing_is_one_line(remote: Remote) -> None:
     assert done.stderr == "error: No space left on device\n"
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("status",), ("why", "staging"), ("verify", "staging"), ("history", "staging"), ("plan", "staging", "canary"),
+        ("runs",), ("logs", "x"), ("cancel", "x"), ("approve", "x"), ("resume", "x"), ("rollback", "staging"),
+    ],
+    ids=lambda command: command[0],
+)  # fmt: skip
+def test_a_cluster_that_is_not_there_is_one_line(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(Chosen, "kubeconfig", None)
+    done = cli("--kubeconfig", tmp_path / "none", *command, "--cluster")
+    assert done.code == 1
+    assert done.err == f"error: there is no kubeconfig (got {str(tmp_path / 'none')!r}); allowed: " + (
+        "--kubeconfig FILE, or the variable KUBECONFIG\n"
+    )
+
+
+def test_a_context_asks_for_a_cluster_too(cli: Cli, tmp_path: Path) -> None:
+    done = cli("--kubeconfig", tmp_path / "none", "submit", "train-model", "--context", "lab")
+    assert done.code == 1
+    assert "there is no kubeconfig" in done.err
+
+
 def test_purging_nothing_says_so(cli: Cli, tmp_path: Path) -> None:
     done = cli("down", "--purge", "--yes")
     assert done.code == 0

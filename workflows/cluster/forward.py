@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from websockets.exceptions import InvalidStatus, WebSocketException
@@ -34,7 +35,8 @@ class Forward:
     def __init__(self, kube: Kubernetes, namespace: str, service: str, port: int) -> None:
         self._kube = kube
         self._place = (namespace, service, port)
-        self._open().close()  # what cannot work is said now, and not by a broken connection later
+        with self._open():  # what cannot work is said now, and not by a broken connection later
+            pass
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -57,26 +59,24 @@ class Forward:
             threading.Thread(target=self._carry, args=(client,), daemon=True).start()
 
     def _carry(self, client: socket.socket) -> None:
-        with client:
-            try:
-                remote = self._open()
-            except RookeryError:
-                return  # the client sees its connection closed, and asks again or says so
-            with remote:
-                back = threading.Thread(target=_to_client, args=(remote, client), daemon=True)
-                back.start()
-                with suppress(OSError, WebSocketException):
-                    while data := client.recv(_CHUNK):
-                        remote.send(bytes([_DATA]) + data)
+        # Where it cannot be reached, the client sees its connection closed, and asks again or says so.
+        with client, suppress(RookeryError), self._open() as remote:
+            back = threading.Thread(target=_to_client, args=(remote, client), daemon=True)
+            back.start()
+            with suppress(OSError, WebSocketException):
+                while data := client.recv(_CHUNK):
+                    remote.send(bytes([_DATA]) + data)
+            remote.close()
             back.join(2.0)
 
-    def _open(self) -> ClientConnection:
+    @contextmanager
+    def _open(self) -> Iterator[ClientConnection]:
         pod, port = self._pod()
         namespace = self._place[0]
         access = self._kube.access
         address = access.server.replace("http", "ws", 1)
         try:
-            return connect(
+            opening = connect(
                 f"{address}/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={port}",
                 ssl=access.tls,
                 additional_headers=access.headers,
@@ -88,6 +88,7 @@ class Forward:
                 ping_interval=None,
                 proxy=None,
             )
+            remote = opening.__enter__()
         except InvalidStatus as error:
             status, body = error.response.status_code, (error.response.body or b"").decode(errors="replace")
             kind = Forbidden if status in (401, 403) else Unavailable
@@ -96,6 +97,10 @@ class Forward:
             ) from error
         except (OSError, WebSocketException, TimeoutError) as error:
             raise Unavailable(f"port {port} of pod {namespace}/{pod} cannot be forwarded: {error}") from error
+        try:
+            yield remote
+        finally:
+            opening.__exit__(None, None, None)
 
     def _pod(self) -> tuple[str, int]:
         """A ready pod behind the Service, and its own port."""

@@ -1,0 +1,155 @@
+"""A forwarded port, with a server that speaks the kubelet's WebSocket protocol and passes on to a real HTTP server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import pytest
+from websockets.sync.server import Server, ServerConnection, serve
+
+from services.common.errors import NotFound, Unavailable
+from workflows.cluster.api import Kubernetes
+from workflows.cluster.forward import Forward
+from workflows.cluster.kubeconfig import Access
+
+BODY = bytes(range(256)) * 4096
+
+
+class Web:
+    """Answers GET with a large body, POST with what it was sent."""
+
+    def __init__(self) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                self.answer(BODY)
+
+            def do_POST(self) -> None:
+                self.answer(self.rfile.read(int(self.headers["content-length"])))
+
+            def answer(self, body: bytes) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Stay silent."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.port = self.server.server_port
+
+
+class Objects:
+    """Stands in for the API's reads; `connect` goes to a real WebSocket server."""
+
+    def __init__(self, port: int) -> None:
+        self.access = Access("lab", f"http://127.0.0.1:{port}", None, {"Authorization": "Bearer t"})
+        self.ready = True
+
+    def get(self, path: str, **_: str) -> dict[str, Any]:
+        if path.endswith("/services/web"):
+            return {"spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": "http"}]}}
+        if path.endswith("/pods"):
+            ports = [{"name": "http", "containerPort": 8080}]
+            status = {"conditions": [{"type": "Ready", "status": str(self.ready)}]}
+            return {
+                "items": [
+                    {
+                        "metadata": {"name": "web-1"},
+                        "spec": {"containers": [{"ports": ports}]},
+                        "status": status,
+                    }
+                ]
+            }
+        raise NotFound("no")
+
+
+@pytest.fixture
+def kubelet() -> Iterator[tuple[Server, list[str]]]:
+    """Passes port 8080 of pod web-1 on to a web server."""
+    web = Web()
+    asked: list[str] = []
+
+    def carry(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        asked.append(connection.request.path)
+        assert connection.request.headers["Authorization"] == "Bearer t"
+        assert connection.subprotocol == "v4.channel.k8s.io"
+        for channel in (0, 1):
+            connection.send(bytes([channel]) + (8080).to_bytes(2, "little"))
+        with socket.create_connection(("127.0.0.1", web.port)) as target:
+
+            def back() -> None:
+                with suppress(OSError):
+                    while data := target.recv(9000):
+                        connection.send(b"\0" + data)
+                connection.close()
+
+            thread = threading.Thread(target=back, daemon=True)
+            thread.start()
+            for message in connection:
+                assert isinstance(message, bytes)
+                target.sendall(message[1:])
+            with suppress(OSError):
+                target.shutdown(socket.SHUT_RDWR)
+            thread.join(2)
+
+    with serve(carry, "127.0.0.1", 0, subprotocols=["v4.channel.k8s.io"], compression=None) as server:  # type: ignore[list-item]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server, asked
+    web.server.shutdown()
+    web.server.server_close()
+
+
+def test_requests_go_through_large_and_many_at_once(kubelet: tuple[Server, list[str]]) -> None:
+    server, asked = kubelet
+    forward = Forward(Objects(server.socket.getsockname()[1]), "rookery", "web", 80)  # type: ignore[arg-type]
+    with httpx.Client(trust_env=False, timeout=20) as client:
+        assert client.get(forward.url).content == BODY
+        assert client.post(forward.url, content=BODY).content == BODY
+    answers: list[bool] = []
+    threads = [
+        threading.Thread(
+            target=lambda: answers.append(httpx.get(forward.url, trust_env=False).content == BODY)
+        )
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [True] * 8
+    assert asked[0] == "/api/v1/namespaces/rookery/pods/web-1/portforward?ports=8080"
+    forward.close()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(forward.url, trust_env=False)
+
+
+def test_what_cannot_be_reached_is_said_at_once(kubelet: tuple[Server, list[str]]) -> None:
+    objects = Objects(kubelet[0].socket.getsockname()[1])
+    with pytest.raises(NotFound, match="has no such port"):
+        Forward(objects, "rookery", "web", 81)  # type: ignore[arg-type]
+    objects.ready = False
+    with pytest.raises(NotFound, match="no pod behind the Service rookery/web is ready"):
+        Forward(objects, "rookery", "web", 80)  # type: ignore[arg-type]
+    objects.ready = True
+    objects.access = Access("lab", "http://127.0.0.1:9", None)
+    with pytest.raises(Unavailable, match="cannot be forwarded"):
+        Forward(objects, "rookery", "web", 80)  # type: ignore[arg-type]
+
+
+def test_an_api_that_is_away_is_unavailable() -> None:
+    kube = Kubernetes(Access("lab", "http://127.0.0.1:9", None), patience_seconds=0.1)
+    with pytest.raises(Unavailable, match=r"of context lab at .* does not answer"):
+        kube.get("/version")
+    kube.close()
