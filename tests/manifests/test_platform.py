@@ -9,8 +9,14 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from services.evaluate.settings import EvaluateSettings
+from services.git.settings import GitServerSettings
+from services.tracking.settings import TrackingSettings
+from services.train.settings import TrainSettings
 from tests.manifests.conftest import Built
 from tests.support.manifests import IMAGES, KUBERNETES, ROOT, Resource, containers, one, pod_templates
+from workflows.release.reference import RegistrySettings
+from workflows.steps.settings import StepSettings
 
 SCHEMALESS = {"AppProject", "Application", "ApplicationSet", "WorkflowTemplate"}
 VOLUMES = {
@@ -234,3 +240,30 @@ def test_templates_and_policies_are_all_synced(neutral: Built) -> None:
     policies = one(neutral["k8s/pipeline/evaluate"], "ConfigMap", "policies")["data"]
     files = {path.parent.name: path.read_text() for path in (ROOT / "k8s/apps").glob("*/policy.yaml")}
     assert policies == {f"{name}.yaml": text for name, text in files.items()}
+
+
+def test_the_processes_know_every_variable_that_they_are_given(site: Built) -> None:
+    known = {
+        "mlflow": {f"ROOKERY_TRACKING_{name.upper()}" for name in TrackingSettings.model_fields},
+        "evaluate": {f"ROOKERY_EVALUATE_{name.upper()}" for name in EvaluateSettings.model_fields},
+        "train": {f"ROOKERY_TRAIN_{name.upper()}" for name in TrainSettings.model_fields},
+        "git": {f"ROOKERY_GITSERVER_{name.upper()}" for name in GitServerSettings.__dataclass_fields__},
+    }
+    for folder in ("k8s/platform/mlflow", "k8s/platform/git", "k8s/pipeline/evaluate", "k8s/pipeline/train"):
+        maps = {r["metadata"]["name"]: r["data"] for r in site[folder] if r["kind"] == "ConfigMap"}
+        container = one(site[folder], "Deployment")["spec"]["template"]["spec"]["containers"][0]
+        given = {variable["name"] for variable in container.get("env", [])}
+        for source in container.get("envFrom", []):
+            given |= set(maps.get(source.get("configMapRef", {}).get("name"), {}))
+        ours = {name for name in given if name.startswith("ROOKERY_")}
+        assert ours and ours <= known[container["name"]]
+
+
+def test_the_steps_know_every_setting(site: Built) -> None:
+    settings = one(site["k8s/pipeline/workflows"], "ConfigMap", "rookery")["data"]
+    known = {f"ROOKERY_{name.upper()}" for name in StepSettings.model_fields}
+    known |= {f"ROOKERY_REGISTRY_{name.upper()}" for name in RegistrySettings.model_fields}
+    assert set(settings) <= known
+    assert (
+        settings["ROOKERY_ENVIRONMENT_URL"].format(application="a", environment="b") == "http://serve.a-b.svc"
+    )
