@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -20,8 +21,12 @@ def main() -> int:
     except (SettingsError, OSError, ValueError, subprocess.SubprocessError) as error:
         print(f"rookery git: {error}", file=sys.stderr)  # noqa: T201
         return 1
+    program = shutil.which("lighttpd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if program is None:
+        print("rookery git: the web server lighttpd is not installed", file=sys.stderr)  # noqa: T201
+        return 1
     print(f"serving {settings.path} on port {settings.port}", flush=True)  # noqa: T201
-    os.execvp("lighttpd", ["lighttpd", "-D", "-f", str(configuration)])  # noqa: S606
+    os.execv(program, [program, "-D", "-f", str(configuration)])  # noqa: S606
 
 
 if __name__ == "__main__":
