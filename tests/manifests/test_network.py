@@ -13,9 +13,11 @@ from tests.support.network import Place, may_reach, selects
 DNS = {"kube-dns:53", "kube-dns:53/udp"}
 API = {"control-plane:6443"}
 GIT = {"git:8080", "git-host:80", "git-host:443"}
+SERVED = {f"{a}-{e}/serve:8080" for a in ("digits", "birds") for e in ("staging", "canary", "production")}
 
 ALLOWED: dict[str, set[str]] = {
-    "step": {"mlflow:8000", "train:9090", "evaluate:8080", "registry:5000", "serve:8080"}
+    "step": {"mlflow:8000", "train:9090", "evaluate:8080", "registry:5000"}
+    | SERVED
     | {"train-host:9090", "train-host:8080"}
     | GIT
     | DNS
@@ -27,7 +29,7 @@ ALLOWED: dict[str, set[str]] = {
     "postgres": set(),
     "minio": set(),
     "registry": set(),
-    "serve": set(),
+    **{place.partition(":")[0]: set() for place in SERVED},
     "argocd-repo-server": GIT | DNS | API,
     "argocd-application-controller": GIT | DNS | API,
     "argocd-applicationset-controller": GIT | DNS | API,
@@ -36,14 +38,14 @@ ALLOWED: dict[str, set[str]] = {
     "workflow-controller": DNS | API,
     "stranger-pod": set(),
     "kube-dns": set(),
-    "client": {"mlflow:8000", "minio:9001", "git:8080", "serve:8080"},
+    "client": {"mlflow:8000", "minio:9001", "git:8080"} | SERVED,
     "node": {"registry:5000"},
     "control-plane": {"registry:5000"},
     "train-host": set(),
     "git-host": set(),
     "stranger": set(),
 }
-"""A pod or address → what it reaches; `serve` stands for the served models of every environment."""
+"""A pod or address → what it reaches."""
 
 OUTSIDE = {
     "client": Place("client", "10.20.3.4"),
@@ -86,8 +88,9 @@ def places(site: Built) -> Iterator[Place]:
         for workload in (r for r in resources if r["kind"] in ("Deployment", "StatefulSet")):
             (_, metadata, spec), *_ = pod_templates([workload])
             ports = [port["containerPort"] for c in spec["containers"] for port in c.get("ports", [])]
-            namespace = workload["metadata"]["namespace"]
-            yield pod(workload["metadata"]["name"], namespace, metadata["labels"], *ports, 22)
+            namespace, called = workload["metadata"]["namespace"], workload["metadata"]["name"]
+            full = called if namespace == "rookery" else f"{namespace}/{called}"
+            yield pod(full, namespace, metadata["labels"], *ports, 22)
     name = "app.kubernetes.io/name"
     yield pod("step", "rookery-workflows", {"workflows.argoproj.io/workflow": "train-model-1"}, 2746)
     yield pod("kube-dns", "kube-system", {"k8s-app": "kube-dns"}, 53, 9153, udp=(53,))
@@ -121,6 +124,15 @@ def test_the_table_is_all_that_passes(site: Built) -> None:
         for reaches in each:
             counted = reaches if name in inside else {p for p in reaches if p.partition(":")[0] in inside}
             assert counted == ALLOWED[name], name
+
+
+def test_every_opening_says_to_whom_and_on_which_port(site: Built) -> None:
+    for one in policies(site):
+        for direction, end in (("ingress", "from"), ("egress", "to")):
+            for rule in one["spec"].get(direction, []):
+                where = f"{one['metadata']['namespace']}/{one['metadata']['name']}"
+                assert rule[end] and all(rule[end]), where
+                assert where == "argocd/inside" or all("port" in port for port in rule["ports"]), where
 
 
 def test_before_a_site_says_who_may_come_nobody_may(neutral: Built) -> None:
