@@ -52,9 +52,9 @@ def opened(ruleset: dict[str, Any], chain: dict[str, Any]) -> set[str]:
 def commands(ruleset: dict[str, Any], sources: list[str]) -> list[list[str]]:
     """Return the nft commands that are still needed."""
     return [
-        ["nft", "insert", "rule", chain["family"], chain["table"], chain["name"]]
-        + ["ip", "saddr", source, "counter", "accept", "comment", f'"{MARK}"']
+        ["nft", "insert", "rule", *place, "ip", "saddr", source, "counter", "accept", "comment", f'"{MARK}"']
         for chain in refusing(ruleset)
+        for place in [(chain["family"], chain["table"], chain["name"])]
         for source in sources
         if source not in opened(ruleset, chain)
     ]
