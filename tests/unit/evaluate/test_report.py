@@ -199,6 +199,10 @@ def test_in_a_browser_nothing_runs_and_nothing_overflows(picture_page, tmp_path)
         assert tab.title().startswith("photos: ")
         assert messages == []
         assert not tab.evaluate("document.documentElement.scrollWidth > innerWidth")
+        cut = "[...document.querySelectorAll('.checks, .checks td')]"
+        cut += ".some(one => one.getBoundingClientRect().right > innerWidth)"
+        assert not tab.evaluate(cut)
+        assert tab.locator(".checks td.wide").first.is_visible()
         assert tab.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
         assert tab.evaluate("document.querySelectorAll('script, [onerror]').length") == 0
         browser.close()
