@@ -18,7 +18,7 @@ SERVED = {f"{a}-{e}/serve:8080" for a in ("digits", "birds") for e in ("staging"
 ALLOWED: dict[str, set[str]] = {
     "step": {"mlflow:8000", "train:9090", "evaluate:8080", "registry:5000"}
     | SERVED
-    | {"train-host:9090", "train-host:8080"}
+    | {"train-host:9090", "train-host:8080", "image-host:443", "image-host:5000"}
     | GIT
     | DNS
     | API,
@@ -43,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "control-plane": {"registry:5000"},
     "train-host": set(),
     "git-host": set(),
+    "image-host": set(),
     "stranger": set(),
 }
 """A pod or address → what it reaches."""
@@ -53,6 +54,7 @@ OUTSIDE = {
     "control-plane": Place("control-plane", "192.168.1.11", ports=(6443,)),
     "train-host": Place("train-host", "192.168.7.7", ports=(22, 8080, 9090)),
     "git-host": Place("git-host", "203.0.113.5", ports=(22, 80, 443)),
+    "image-host": Place("image-host", "203.0.113.6", ports=(22, 443, 5000)),
     "stranger": Place("stranger", "198.51.100.9", ports=(25, 443)),
 }
 ARGOCD = (

@@ -23,12 +23,13 @@ IMAGES = (
     *("rookery/workflow", "rookery/serve", "rookery/evaluate", "rookery/train", "rookery/tracking"),
     *("rookery/git", "postgres", "minio/minio", "registry"),
 )
-NODES, CONTROL_PLANE, CLIENTS, TRAIN_HOST, GIT_HOST = (
+NODES, CONTROL_PLANE, CLIENTS, TRAIN_HOST, GIT_HOST, IMAGE_HOST = (
     "192.168.1.0/24",
     "192.168.1.11/32",
     "10.20.0.0/16",
     "192.168.7.7/32",
     "203.0.113.5/32",
+    "203.0.113.6/32",
 )
 
 
@@ -44,6 +45,7 @@ FACTS: dict[str, list[Resource]] = {
     "control-plane": _peers("egress", CONTROL_PLANE),
     "train-networks": _peers("egress", TRAIN_HOST),
     "git-networks": _peers("egress", GIT_HOST),
+    "image-registries": _peers("egress", IMAGE_HOST),
     "storage-class": [{"op": "replace", "path": "/spec/storageClassName", "value": "fast"}],
     "registry-address": [{"op": "replace", "path": "/spec/clusterIP", "value": "10.97.0.9"}],
     "settings": [{"op": "replace", "path": "/data/ROOKERY_TRAIN_URL", "value": "http://192.168.7.7:9090"}],
