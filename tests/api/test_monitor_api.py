@@ -1,0 +1,133 @@
+"""The HTTP interface of the monitor."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.data.store import ObjectStoreSettings
+from services.monitor.app import create_app
+from services.monitor.settings import MonitorSettings
+from tests.support.asgi import serving
+from tests.support.predictions import drawn, prediction, reference, segment
+
+SPAN = "&from=2026-06-01T12:00:00Z&to=2026-06-01T13:00:00Z"
+TOKEN = "a-token-for-tests"
+
+
+@pytest.fixture
+def http(tmp_path: Path) -> Iterator[httpx.Client]:
+    with serving(
+        create_app(MonitorSettings(store=str(tmp_path), token=TOKEN), ObjectStoreSettings())
+    ) as client:
+        client.headers["authorization"] = f"Bearer {TOKEN}"
+        yield client
+
+
+def put(http: httpx.Client, data: bytes) -> httpx.Response:
+    return http.put("/segments/any", content=data)
+
+
+def test_a_segment_becomes_a_comparison_and_a_page(http: httpx.Client) -> None:
+    assert http.put("/references/x", content=reference().model_dump_json(by_alias=True)).status_code == 201
+    assert put(http, segment(drawn(500, loudness=-25))).status_code == 201
+    found = http.get(f"/drift?application=birds{SPAN}").json()
+    assert (found["state"], found["drifting"]) == ("drift", ["loudness_dbfs"])
+    page = http.get(f"/report?application=birds{SPAN}")
+    assert page.text.count("<svg") == 3
+    assert http.get("/environments").json() == [{"application": "birds", "environment": "production"}]
+    assert "birds, production" in http.get("/").text
+
+
+def test_the_same_segment_twice_counts_once(http: httpx.Client) -> None:
+    data = segment(drawn(60))
+    assert put(http, data).status_code == put(http, data).status_code == 201
+    assert http.get(f"/drift?application=birds{SPAN}").json()["predictions"] == 60
+    assert "rookery_monitor_repeated_total 1.0" in http.get("/metrics").text
+
+
+def test_the_verdict_and_its_page(http: httpx.Client) -> None:
+    put(http, segment([prediction(n) for n in range(900)]))
+    put(http, segment([prediction(n) for n in range(900)], environment="canary"))
+    found = http.get(f"/judge?application=birds{SPAN}").json()
+    assert found["verdict"] == "promote"
+    assert "promote" in http.get(f"/judge/report?application=birds{SPAN}").text
+    assert http.get("/judge?application=birds").json()["verdict"] == "not enough evidence"
+
+
+@pytest.mark.parametrize("path", ["/segments/x", "/references/x", "/inputs/" + "a" * 64])
+@pytest.mark.parametrize(
+    "said", ["", "Bearer", "Bearer wrong", "Bearer a-token-for-testsx", "Basic x", "Bearer \xfc"]
+)
+def test_who_does_not_know_the_token_writes_nothing(
+    http: httpx.Client, path: str, said: str, tmp_path: Path
+) -> None:
+    answer = http.put(path, content=segment(drawn(5)), headers={"authorization": said.encode("latin-1")})
+    assert answer.status_code == 401
+    assert TOKEN not in answer.text
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("/drift?application=../x", "no name"),
+        ("/drift?application=birds&environment=A", "no name"),
+        ("/drift", "application"),
+        ("/drift?application=birds&from=yesterday", "from"),
+        ("/drift?application=birds&from=2026-06-02T00:00:00Z&to=2026-06-01T00:00:00Z", "empty or too long"),
+        ("/drift?application=birds&from=1990-01-01T00:00:00Z", "out of range"),
+        ("/drift?application=birds&from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "empty or too long"),
+        ("/drift?application=birds&baseline-from=2026-01-01T00:00:00Z", "baseline"),
+        ("/judge?application=birds&canary=../..", "no name"),
+        ("/judge?application=birds&from=2026-01-01T00:00:00Z&to=2026-06-01T00:00:00Z", "31 days"),
+    ],
+)
+def test_what_is_wrong_is_said(http: httpx.Client, query: str, message: str) -> None:
+    answer = http.get(query)
+    assert answer.status_code == 422
+    assert message in answer.json()["message"] + str(answer.json()["allowed"])
+
+
+def test_times_without_a_zone_are_utc(http: httpx.Client) -> None:
+    put(http, segment(drawn(60)))
+    query = "/drift?application=birds&from=2026-06-01T12:00:00&to=2026-06-01T13:00:00"
+    assert http.get(query).json()["predictions"] == 60
+    shifted = "/drift?application=birds&from=2026-06-01T14:00:00%2B02:00&to=2026-06-01T15:00:00%2B02:00"
+    assert http.get(shifted).json()["predictions"] == 60
+
+
+def test_the_metrics_tell_of_drift(http: httpx.Client) -> None:
+    now = int(time.time() * 1000)
+    http.put("/references/x", content=reference().model_dump_json(by_alias=True))
+    put(http, segment(drawn(500, loudness=-25, time=now), opened=now))
+    http.get("/drift?application=birds")
+    text = http.get("/metrics").text
+    assert 'rookery_monitor_drift{application="birds",environment="production"} 1.0' in text
+    assert 'feature="loudness_dbfs"' in text
+
+
+def test_a_server_whose_clock_is_wrong_is_noticed(http: httpx.Client) -> None:
+    ahead = int(time.time() * 1000) + 7_200_000
+    put(http, segment(drawn(5, time=ahead), opened=ahead))
+    skew = float(http.get("/metrics").text.split("\nrookery_monitor_clock_skew_seconds ")[1].split()[0])
+    assert 7000 < skew < 7300
+
+
+def test_a_store_that_is_away_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
+    settings = MonitorSettings(store="s3://bucket/log")
+    store = ObjectStoreSettings(endpoint="127.0.0.1:9", secure=False)
+    with serving(create_app(settings, store)) as http:
+        assert http.get("/healthz").status_code == 200
+        assert http.get("/readyz").status_code == 503
+        assert put(http, segment(drawn(5))).status_code == 503
+
+
+def test_a_window_of_now_is_the_default(http: httpx.Client) -> None:
+    found = http.get("/drift?application=birds").json()
+    assert abs((datetime.fromisoformat(found["to"]) - datetime.now(UTC)).total_seconds()) < 60
