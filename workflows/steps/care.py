@@ -109,7 +109,22 @@ class Delivery:
         return PASSED, "", p95
 
     def confirm(self, mlflow_ip: str, p95_ms: str) -> None:
-        """Keep how it was verified, and point the registry's alias to it while git still has it there."""
+        """Keep how it was verified, and point the registry's alias to it while git still has it there.
+
+        Raises:
+            Unavailable: MLflow does not answer; the message says what is right already and what is outstanding.
+        """
+        try:
+            self._confirm(mlflow_ip, p95_ms)
+        except Unavailable as error:
+            raise Unavailable(
+                f"{self.what} runs and answered its golden inputs as expected; outstanding are the record of this and "
+                f"the alias {self.environment} in MLflow: {error.message}. Once MLflow answers, deliver-release does "
+                f"the rest: rookery submit deliver-release -p application={self.application} "
+                f"-p environment={self.environment} -p commit={self.commit}"
+            ) from error
+
+    def _confirm(self, mlflow_ip: str, p95_ms: str) -> None:
         version = self.wanted.model_version
         record = {
             "passed": True,

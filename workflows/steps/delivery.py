@@ -4,6 +4,7 @@ from typing import Annotated
 
 from hera.workflows import Parameter
 
+from services.common.errors import Unavailable
 from workflows.release.component import release_folder
 from workflows.release.history import steps as past_of
 from workflows.steps.care import Delivery
@@ -41,7 +42,13 @@ def deliver_release(
     delivery = Delivery(settings, application, environment, commit)
     delivery.see_through(mlflow_ip, keep=on_failure == "keep", workflow=token)
     if template:
-        tell(settings, template, workflow_name, workflow_uid, "Succeeded", [], parameters)
+        try:
+            tell(settings, template, workflow_name, workflow_uid, "Succeeded", [], parameters)
+        except Unavailable as error:
+            raise Unavailable(
+                f"{delivery.what} runs, is verified and has its alias; outstanding is the record of this workflow in "
+                f"MLflow: {error.message}"
+            ) from error
 
 
 @workflow_step

@@ -142,6 +142,8 @@ def commit_rollback(
         shut_out=quarantine == "true",
     )
     _say(result, "restored in")
+    if result.warning:
+        say(f"warning: {result.warning} It is verified next.")
     return result.commit
 
 

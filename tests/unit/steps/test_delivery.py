@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from services.common.errors import IntegrityError, Refused
+from services.common.errors import IntegrityError, Refused, Unavailable
 from tests.support.release import evidence, gitops, make_remote
 from workflows.release.release import release
 from workflows.release.verify import Verification
 from workflows.steps import care
 from workflows.steps.care import Delivery
+from workflows.steps.delivery import deliver_release
+from workflows.steps.releasing import commit_rollback
 from workflows.steps.settings import StepSettings
 
 PLACE = ("digits", "staging")
@@ -96,6 +98,48 @@ def test_the_alias_stays_with_the_successor(platform: Platform) -> None:
         one.confirm("", "3.5")
     assert platform.registry.tags == ["2", "1"]
     assert platform.registry.aliases == ["2"]
+
+
+def test_a_registry_that_is_away_at_the_end_is_told_as_what_is_outstanding(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: Any) -> None:
+        raise Unavailable("MLflow at http://127.0.0.1:9 did not answer for 120 s")
+
+    first = platform.release(1)
+    monkeypatch.setattr(platform.registry, "set_alias", away)
+    with pytest.raises(Unavailable) as error:
+        first.confirm("", "3.5")
+    told = str(error.value)
+    assert told.startswith("version 1 of digits in staging runs and answered its golden inputs as expected")
+    assert "the alias staging in MLflow: MLflow at http://127.0.0.1:9 did not answer for 120 s" in told
+    assert f"deliver-release -p application=digits -p environment=staging -p commit={first.commit}" in told
+
+
+def test_a_record_that_cannot_be_written_is_told_as_what_is_outstanding(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = platform.release(1)
+    monkeypatch.setattr(care.Delivery, "see_through", lambda *_, **__: None)
+    monkeypatch.setenv("ROOKERY_MLFLOW_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("ROOKERY_MLFLOW_PATIENCE_SECONDS", "0.1")
+    with pytest.raises(SystemExit) as end:
+        deliver_release(*PLACE, first.commit, "withdraw", "", "promote-model", "[]", "p-x", "7")
+    assert end.value.code == 1
+    said = capsys.readouterr().out
+    assert (
+        "version 1 of digits in staging runs, is verified and has its alias; outstanding is the record"
+        in said
+    )
+
+
+def test_a_rollback_to_what_nobody_verified_is_warned_of(
+    platform: Platform, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for version in (1, 2):
+        platform.release(version)
+    commit_rollback(*PLACE, "too slow", "true", "somebody", "rollback-model-x", "7")
+    assert "warning: Git has no record that version 1 ever passed a verification." in capsys.readouterr().out
 
 
 def test_a_damaged_image_fails_the_verification_so_that_it_is_withdrawn(
