@@ -172,7 +172,7 @@ def test_all_traffic_is_shut_but_to_the_port(released: list[Resource]) -> None:
 
 def test_a_rollout_never_has_fewer_pods_than_before(released: list[Resource]) -> None:
     deployment = one(released, "Deployment")["spec"]
-    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 2, "maxUnavailable": 0}
     pod = deployment["template"]["spec"]
     pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
     assert pod["terminationGracePeriodSeconds"] >= pause + 10
