@@ -11,6 +11,7 @@ import inspect
 import pkgutil
 import sys
 from collections.abc import Iterator
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import services
 import workflows
 from services.common.errors import RookeryError
 from services.common.settings import Settings
+from services.git.settings import PREFIX, GitServerSettings
 from services.train.hyperparameters import Hyperparameters
 from workflows.render import rendered
 
@@ -99,13 +101,22 @@ def _settings() -> str:
             f"## {_first_line(model)}\n\n`{model.__module__}`\n\n"
             + _table(["Variable", "Default", "Meaning"], rows)
         )
+    # The hooks of the git server have the standard library alone, so its settings are no pydantic model.
+    rows = [
+        [f"`{PREFIX}{item.name.upper()}`", _default(item), str(item.metadata["meaning"])]
+        for item in fields(GitServerSettings)
+    ]
+    parts.append(
+        f"## {_first_line(GitServerSettings)}\n\n`{GitServerSettings.__module__}`\n\n"
+        + _table(["Variable", "Default", "Meaning"], rows)
+    )
     return _page(
         "Settings", "Every setting is an environment variable, read once when a process starts.", *parts
     )
 
 
 def _default(field: Any) -> str:
-    if field.default_factory is not None:
+    if field.default_factory not in (None, MISSING):
         return "computed"
     if field.default is PydanticUndefined:
         return "required"
