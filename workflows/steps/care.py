@@ -134,13 +134,16 @@ class Delivery:
             "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         }
         with registry(self.settings, mlflow_ip) as mlflow:
+            current = self.is_current()
+            if current:
+                mlflow.set_alias(self.application, self.environment, version)
+            # Last, since `is_confirmed` reads it: who finds it need not look for the alias.
             tag = verification_tag(self.environment)
             mlflow.set_version_tag(self.application, version, tag, json.dumps(record))
-            if not self.is_current():
-                say(f"{self._replaced()}; the alias is left to that one")
-                return
-            mlflow.set_alias(self.application, self.environment, version)
-        say(f"{self.environment} of {self.application} is version {version}")
+        if current:
+            say(f"{self.environment} of {self.application} is version {version}")
+        else:
+            say(f"{self._replaced()}; the alias is left to that one")
 
     def see_through(self, mlflow_ip: str, *, keep: bool, workflow: str) -> None:
         """Wait, verify, then confirm or withdraw. Whoever does it again finds what is done.

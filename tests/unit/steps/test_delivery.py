@@ -110,6 +110,7 @@ def test_a_registry_that_is_away_at_the_end_is_told_as_what_is_outstanding(
     monkeypatch.setattr(platform.registry, "set_alias", away)
     with pytest.raises(Unavailable) as error:
         first.confirm("", "3.5")
+    assert platform.registry.tags == [], "what is recorded as verified has its alias"
     told = str(error.value)
     assert told.startswith("version 1 of digits in staging runs and answered its golden inputs as expected")
     assert "the alias staging in MLflow: MLflow at http://127.0.0.1:9 did not answer for 120 s" in told
