@@ -1,4 +1,4 @@
-"""The script that prepares PostgreSQL refuses a password that it cannot write down safely, before it touches anything."""
+"""What PostgreSQL is prepared with is checked: a password that would need quoting is refused before anything is made."""
 
 from __future__ import annotations
 
