@@ -1,4 +1,4 @@
-"""What PostgreSQL is prepared with is checked: a password that would need quoting is refused before anything is made."""
+"""A password that would need quoting is refused before anything of PostgreSQL is made."""
 
 from __future__ import annotations
 
