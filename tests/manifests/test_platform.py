@@ -14,7 +14,7 @@ from services.git.settings import GitServerSettings
 from services.tracking.settings import TrackingSettings
 from services.train.settings import TrainSettings
 from tests.manifests.conftest import Built
-from tests.support.manifests import IMAGES, KUBERNETES, ROOT, Resource, containers, one, pod_templates
+from tests.support.manifests import FACTS, IMAGES, KUBERNETES, ROOT, Resource, containers, one, pod_templates
 from workflows.release.reference import RegistrySettings
 from workflows.steps.settings import StepSettings
 
@@ -267,3 +267,15 @@ def test_the_steps_know_every_setting(site: Built) -> None:
     assert (
         settings["ROOKERY_ENVIRONMENT_URL"].format(application="a", environment="b") == "http://serve.a-b.svc"
     )
+
+
+def test_the_playbook_writes_facts_that_the_manifests_read() -> None:
+    written = yaml.safe_load((ROOT / "ansible/roles/site_facts/vars/main.yml").read_text())
+    names = {*written["site_facts_networks"], *written["site_facts_values"], "settings", "folders"}
+    component = yaml.safe_load((ROOT / "k8s/site/kustomization.yaml").read_text())
+    read = {patch["path"].removeprefix("facts/").removesuffix(".yaml") for patch in component["patches"]}
+    assert names <= read == {path.stem for path in (ROOT / "k8s/site/facts").iterdir()} == set(FACTS)
+    for name, fact in written["site_facts_networks"].items():
+        assert fact["path"] == FACTS[name][0]["path"]
+    for name, values in written["site_facts_values"].items():
+        assert set(values) == {operation["path"] for operation in FACTS[name]}
