@@ -17,7 +17,9 @@ from workflows.commands.options import Json, settings
 if TYPE_CHECKING:
     from workflows.infra.provision import Provisioner
 
-commands = typer.Typer(no_args_is_help=True, help="Machines for the platform, on OpenStack or libvirt, by Terraform.")
+commands = typer.Typer(
+    no_args_is_help=True, help="Machines for the platform, on OpenStack or libvirt, by Terraform."
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,21 +39,36 @@ def complete_site(incomplete: str) -> Iterable[str]:
 
 SiteName = Annotated[
     str,
-    typer.Argument(metavar="SITE", help="libvirt, chameleon, or a name of your own with --on.", autocompletion=complete_site),
+    typer.Argument(
+        metavar="SITE",
+        help="libvirt, chameleon, or a name of your own with --on.",
+        autocompletion=complete_site,
+    ),
 ]
 On = Annotated[
-    str | None, typer.Option("--on", help="Environment of tf/envs. Default: the one named as the site.", show_default=False)
+    str | None,
+    typer.Option(
+        "--on", help="Environment of tf/envs. Default: the one named as the site.", show_default=False
+    ),
 ]
 Variables = Annotated[
     list[str] | None,
-    typer.Option("--variable", "-v", help="name=value of Terraform; lists as JSON. Remembered.", show_default=False),
+    typer.Option(
+        "--variable", "-v", help="name=value of Terraform; lists as JSON. Remembered.", show_default=False
+    ),
 ]
 VariableFile = Annotated[
-    Path | None, typer.Option("--variables", help="YAML file of variables; -v goes over it.", show_default=False)
+    Path | None,
+    typer.Option("--variables", help="YAML file of variables; -v goes over it.", show_default=False),
 ]
 Identity = Annotated[
     Path | None,
-    typer.Option("--identity", "-i", help="Private key for the logins. Remembered. Default: SSH's own.", show_default=False),
+    typer.Option(
+        "--identity",
+        "-i",
+        help="Private key for the logins. Remembered. Default: SSH's own.",
+        show_default=False,
+    ),
 ]
 
 
@@ -64,11 +81,16 @@ def up(
     identity: Identity = None,
     wait: Annotated[
         float | None,
-        typer.Option(help="Seconds until every machine lets us in. Default: ROOKERY_INFRA_SSH_SECONDS.", show_default=False),
+        typer.Option(
+            help="Seconds until every machine lets us in. Default: ROOKERY_INFRA_SSH_SECONDS.",
+            show_default=False,
+        ),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Also if machines would be destroyed or replaced.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Also if machines would be destroyed or replaced.")
+    ] = False,
 ) -> None:
-    """Make the machines, wait until SSH lets us in, and write the Ansible inventory. Run again, it changes what differs.
+    """Make the machines, wait until SSH lets us in, write the Ansible inventory. Again, it changes what differs.
 
     Examples:
 
@@ -109,7 +131,8 @@ def down(
     site: SiteName,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     with_volume: Annotated[
-        bool, typer.Option("--with-volume", help="Delete the volume too, with all data of PostgreSQL and MinIO.")
+        bool,
+        typer.Option("--with-volume", help="Delete the volume too, with all data of PostgreSQL and MinIO."),
     ] = False,
 ) -> None:
     """Destroy the machines. A volume of its own stays, unless asked.
@@ -128,7 +151,10 @@ def down(
 def inventory(
     site: SiteName,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write. Default: the site's folder.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Where to write. Default: the site's folder.", show_default=False
+        ),
     ] = None,
     identity: Identity = None,
     as_json: Json = False,
@@ -163,9 +189,7 @@ def _provisioner(
 
     chosen = settings()
     given = {**read_variables(variables), **parse_variables(variable or [])}
-    site = open_site(
-        chosen.home, chosen.repository, name, environment=on, variables=given, identity=identity
-    )
+    site = open_site(chosen.home, chosen.repository, name, environment=on, variables=given, identity=identity)
     return Provisioner(site, InfraSettings.read(), say)
 
 

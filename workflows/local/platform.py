@@ -13,6 +13,7 @@ from pathlib import Path
 
 from services.common.errors import Conflict, InvalidInput, NotFound, Unavailable
 from services.common.files import write_json
+from workflows.infra.sites import sites_with_state
 from workflows.local import services
 from workflows.local.desired import read_tip
 from workflows.local.placement import choose_ports, place_environments
@@ -145,6 +146,13 @@ def purge(settings: PlatformSettings) -> bool:
     if running:
         raise Conflict(
             f"{', '.join(running)} still run, so nothing is deleted", allowed="`rookery down` first"
+        )
+    sites = sites_with_state(settings.home)
+    if sites:
+        raise Conflict(
+            "machines of this state folder exist, and without it nobody knows them",
+            value=sites,
+            allowed="`rookery infra down SITE` first",
         )
     ours = (STATE_FILE, SETTINGS_FILE, "gitops.git", "pids")
     if not any((settings.home / name).exists() for name in ours) or (settings.home / ".git").exists():

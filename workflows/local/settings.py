@@ -23,6 +23,7 @@ class PlatformSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="ROOKERY_", extra="forbid", frozen=True)
     others = (
         "ROOKERY_TRAIN_",
+        "ROOKERY_INFRA_",
         "ROOKERY_EVALUATE_",
         "ROOKERY_SERVE_",
         "ROOKERY_S3_",

@@ -32,7 +32,7 @@ variable "key_pair" {
 variable "user" {
   description = "Login of the image."
   type        = string
-  default     = "cc"
+  default     = "debian"
 
   validation {
     condition     = can(regex("^[a-z_][a-z0-9_-]{0,31}$", var.user)) && var.user != "root"
@@ -52,9 +52,8 @@ variable "node_count" {
 }
 
 variable "image" {
-  description = "Name of an image with cloud-init: Debian 12 or newer, or Ubuntu 22.04 or newer."
+  description = "Name of an image of Debian 12 with cloud-init."
   type        = string
-  default     = "CC-Ubuntu24.04"
 
   validation {
     condition     = length(trimspace(var.image)) > 0

@@ -10,8 +10,14 @@ resource "openstack_blockstorage_volume_v3" "data" {
   }
 }
 
+data "openstack_blockstorage_volume_v3" "existing" {
+  count = var.adopt ? 1 : 0
+
+  name = "rookery-data-${var.suffix}"
+}
+
 import {
-  for_each = var.volume_id == null ? toset([]) : toset([var.volume_id])
+  for_each = toset(data.openstack_blockstorage_volume_v3.existing[*].id)
   to       = openstack_blockstorage_volume_v3.data
   id       = each.value
 }

@@ -30,13 +30,8 @@ variable "volume_gib" {
   }
 }
 
-variable "volume_id" {
-  description = "Id of a volume that exists already, to take it into this state instead of making one."
-  type        = string
-  default     = null
-
-  validation {
-    condition     = var.volume_id == null || can(regex("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", var.volume_id))
-    error_message = "volume_id must be the id of a volume (`openstack volume list`), or be left out."
-  }
+variable "adopt" {
+  description = "Takes the volume of this name, which exists already, into this state instead of making one."
+  type        = bool
+  default     = false
 }

@@ -1,0 +1,90 @@
+"""What an operator should do about an error of Terraform or of a provider."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from services.common.errors import Conflict, InvalidInput, NotFound, RookeryError, Unavailable
+from workflows.infra.sites import Site
+from workflows.infra.terraform import TerraformFailed
+
+_EXISTS = re.compile(r"exists already|already exists|already in use by", re.IGNORECASE)
+_LOCKED = re.compile(r"Error acquiring the state lock")
+_NO_LIBVIRT = re.compile(r"failed to (connect|dial libvirt)|libvirt-sock|dialing libvirt", re.IGNORECASE)
+_VARIABLE = re.compile(
+    r"Invalid value for variable: (.*?) This was checked by the validation rule", re.DOTALL
+)
+_UNSET = re.compile(r"No value for required variable: The root module input variable \"(\w+)\" is not set")
+_LOGIN = re.compile(r"Authentication failed|The request you have made requires authentication")
+_AMBIGUOUS = re.compile(r"more than one (volume|result)", re.IGNORECASE)
+NO_SUCH_VOLUME = re.compile(r"returned no results")
+
+
+def explain(site: Site, layer: str, errors: Sequence[str], doing: str) -> RookeryError:
+    """The error to raise for what Terraform reported."""
+    text = " | ".join(dict.fromkeys(errors)) or "it gave no reason"
+    unset = sorted(set(_UNSET.findall(text)))
+    if unset:
+        given = " ".join(f"-v {name}=…" for name in unset)
+        return InvalidInput(
+            f"{', '.join(unset)} must be given", allowed=f"{given}; see docs/how-to/{_page(site)}"
+        )
+    wrong = list(dict.fromkeys(match.strip() for match in _VARIABLE.findall(text)))
+    if wrong:
+        return InvalidInput(" ".join(wrong))
+    if _LOCKED.search(text):
+        return Conflict(
+            f"Terraform still holds the lock of {site.name}: another command is at work, or one was killed elsewhere"
+        )
+    if _EXISTS.search(text):
+        return _existing(site, layer, text)
+    if _AMBIGUOUS.search(text):
+        return Conflict(
+            f"there are several volumes of one name, so which has the data is unclear: {text}",
+            allowed="rename or delete the one that is not meant",
+        )
+    if _NO_LIBVIRT.search(text):
+        return Unavailable(
+            f"libvirt does not answer: {text}", allowed="a libvirtd that runs; see docs/how-to/libvirt.md"
+        )
+    if _LOGIN.search(text):
+        return InvalidInput("OpenStack refuses the credentials of clouds.yaml; they may have expired")
+    return TerraformFailed(f"terraform {doing} failed: {text[:1500]}")
+
+
+def lost(site: Site, layer: str) -> RookeryError | None:
+    """An error when the state file is gone but its backup is not."""
+    state = site.state(layer)
+    backup = state.with_name(f"{state.name}.backup")
+    if state.exists() or not backup.exists():
+        return None
+    return Conflict(
+        f"the state {state} is missing, but the one before it is still there",
+        allowed=f"cp {backup} {state}, then the same command; or remove it if nothing of the site exists any more",
+    )
+
+
+def nothing_known(site: Site) -> NotFound:
+    """There is no state to work from."""
+    return NotFound(
+        f"nothing is known of machines of the site {site.name}: there is no state in {site.folder}",
+        allowed=f"`rookery infra up {site.name}`; if machines exist, see {_advice(site)}",
+    )
+
+
+def _existing(site: Site, layer: str, text: str) -> Conflict:
+    what = "the volume" if layer == "volume" else "machines or networks of this name"
+    return Conflict(
+        f"{what} exist already, and the state of the site {site.name} does not know them, so none is made twice: "
+        f"{text[:800]}",
+        allowed=f"{_advice(site)} tells how they are taken back or removed",
+    )
+
+
+def _page(site: Site) -> str:
+    return "libvirt.md" if site.environment == "libvirt" else "openstack.md"
+
+
+def _advice(site: Site) -> str:
+    return f'"When the state is lost" in docs/how-to/{_page(site)}'

@@ -1,0 +1,75 @@
+"""What Terraform says of its work: lines of `-json` output, told to people and kept for the diagnosis.
+
+Format: https://developer.hashicorp.com/terraform/internals/machine-readable-ui
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+Tell = Callable[[str], None]
+
+_TOLD = frozenset({"apply_start", "apply_progress", "apply_complete", "apply_errored", "change_summary"})
+MACHINES = ("libvirt_domain", "openstack_compute_instance_v2")
+
+
+@dataclass
+class Events:
+    """The events of one command.
+
+    Attributes:
+        errors: summary and detail of each error.
+        destroyed: addresses that the plan destroys or replaces.
+        made: addresses that were made.
+        changes: how many resources the plan adds, changes, imports or removes.
+    """
+
+    tell: Tell
+    errors: list[str] = field(default_factory=list)
+    destroyed: list[str] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)
+    changes: int = 0
+
+    def take(self, line: str) -> None:
+        """Notes one line of output; a line that is no event is told as it is."""
+        try:
+            event = json.loads(line)
+        except ValueError:
+            event = None
+        if not isinstance(event, dict) or "type" not in event:
+            if line.strip():
+                self.tell(line.rstrip())
+            return
+        kind = event["type"]
+        if kind == "diagnostic":
+            self._diagnostic(event["diagnostic"])
+        elif kind == "planned_change":
+            self._planned(event["change"])
+        elif kind == "change_summary":
+            changes = event["changes"]
+            self.changes = sum(changes.get(name, 0) for name in ("add", "change", "import", "remove"))
+        elif kind == "apply_complete" and event["hook"]["action"] == "create":
+            self.made.append(event["hook"]["resource"]["addr"])
+        if kind in _TOLD:
+            self.tell(event["@message"])
+
+    def _diagnostic(self, found: dict[str, Any]) -> None:
+        text = ": ".join(
+            " ".join(part.split()) for part in (found.get("summary"), found.get("detail")) if part
+        )
+        if found.get("severity") == "error":
+            self.errors.append(text)
+        elif "neutron-lbaas" not in text:  # the OpenStack provider says so whatever is configured
+            self.tell(f"warning: {text}")
+
+    def _planned(self, change: dict[str, Any]) -> None:
+        if change["action"] in ("delete", "replace"):
+            self.destroyed.append(change["resource"]["addr"])
+
+    @property
+    def machines_made(self) -> bool:
+        """Whether a machine was made, so that its host key is a new one."""
+        return any(part in MACHINES for address in self.made for part in address.split("."))
