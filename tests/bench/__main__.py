@@ -23,6 +23,8 @@ BENCHES: dict[str, list[str]] = {
     "mel": ["tests/bench/bench_mel.py"],
     "image": ["tests/bench/bench_image.py"],
     "deploy": ["tests/bench/bench_deploy.py"],
+    "log": ["tests/bench/bench_log.py"],
+    "drift": ["tests/bench/bench_drift.py"],
 }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -58,12 +57,11 @@ def notice_seconds(url: str, folder: Path, rounds: int) -> list[float]:
                 [
                     sys.executable,
                     "-m",
-                    "hera.workflows.runner",
-                    "-e",
+                    "workflows.steps.run",
                     "workflows.steps.training:wait_for_training",
+                    folder / "outputs",
                     inputs,
                 ],
-                env={**os.environ, "hera__outputs_directory": str(folder / "outputs")},
                 stdout=subprocess.PIPE,
             )
             assert step.stdout is not None

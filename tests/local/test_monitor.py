@@ -13,6 +13,10 @@ from typing import Any
 import httpx
 import pytest
 
+from services.bundle.reader import read_bundle
+from services.common.errors import InvalidInput
+from services.monitor.segment import Predictions, parse_segment
+from services.monitor.skew import check_skew
 from services.serve.log import BATCH
 from tests.support.bundles import digit_label, digit_png, tiny_audio_bundle, tiny_image_bundle, tone_wav
 from tests.support.monitoring import minio, monitor
@@ -190,3 +194,31 @@ def test_the_spool_is_bounded_while_nobody_takes_it(
     wait_for("a drop", lambda: counter(server, "rookery_serve_log_dropped_total") > 0)
     assert sum(path.stat().st_size for path in (tmp_path / "spool").iterdir()) <= 1 << 16
     assert counter(server, "rookery_serve_log_records_total") == 600
+
+
+@pytest.mark.parametrize("make", [tiny_image_bundle, tiny_audio_bundle])
+def test_training_and_serving_see_the_same(
+    tmp_path: Path, started: Callable[[Server], Server], make: Callable[[Path], Path]
+) -> None:
+    bundle = read_bundle(make(tmp_path))
+    server = started(serve(bundle.folder, tmp_path, **logged(tmp_path)))
+    assert check_skew(bundle, server.url).agrees
+
+    def rows_of() -> list[Predictions]:
+        return [parse_segment(path.read_bytes()).predictions for path in (tmp_path / "spool").glob("*.jsonl")]
+
+    inputs = len(bundle.golden.inputs)
+    wait_for("the log of all inputs", lambda: sum(len(rows.time) for rows in rows_of()) == inputs)
+    rows = rows_of()
+    found = check_skew(bundle, server.url, rows)
+    assert found.agrees, found
+    assert found.logged == found.compared > 0
+    for column in rows[0].features.values():
+        column[0] += 1.0
+    assert not check_skew(bundle, server.url, rows).agrees
+
+
+def test_another_model_is_no_skew_but_a_refusal(tmp_path: Path, started: Callable[[Server], Server]) -> None:
+    server = started(serve(tiny_image_bundle(tmp_path), tmp_path))
+    with pytest.raises(InvalidInput, match="another bundle"):
+        check_skew(read_bundle(tiny_audio_bundle(tmp_path)), server.url)

@@ -1,0 +1,124 @@
+"""What the prediction log costs a request: the same bundle served with and without it, in many short turns.
+
+    python tests/bench/bench_log.py [--turns 30] [--seconds 1] [--json FILE]
+
+Needs `wrk`. Turns alternate, so what else the machine does falls on both; figures are medians over turns.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+import argparse
+import json
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.bench import serve_models  # noqa: E402
+from tests.bench.bench_serve import cpu_seconds  # noqa: E402
+from tests.support.servers import Server  # noqa: E402
+from tests.support.serving import serve  # noqa: E402
+
+_LUA = """
+wrk.method = "POST"
+local file = io.open("{body}", "rb")
+wrk.body = file:read("*a")
+done = function(summary, latency, requests)
+  local bad = summary.errors.connect + summary.errors.read + summary.errors.status + summary.errors.timeout
+  io.write(string.format("RESULT %d %d %d %d\\n", summary.requests, bad, latency:percentile(50),
+    latency:percentile(95)))
+end
+"""
+_RESULT = re.compile(r"RESULT (\d+) (\d+) (\d+) (\d+)")
+
+
+def turn(server: Server, script: Path, clients: int, seconds: float) -> dict[str, float]:
+    """Requests a second, p50 and p95 in ms, processor µs a request."""
+    before = cpu_seconds(server)
+    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds:g}s", "-s", str(script), f"{server.url}/predict"]
+    found = _RESULT.search(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert found is not None
+    requests, bad, p50, p95 = map(int, found.groups())
+    assert bad == 0 < requests, f"{bad} of {requests} requests failed"
+    cpu = (cpu_seconds(server) - before) / requests * 1e6
+    return {"rate": requests / seconds, "p50": p50 / 1000, "p95": p95 / 1000, "cpu": cpu}
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=30)
+    parser.add_argument("--seconds", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if shutil.which("wrk") is None:
+        print("log: not measured, wrk is not installed")
+        return 0
+    results: dict[str, Any] = {}
+    print("| Input | Clients | What | without | with | ratio |\n|---|---:|---|---:|---:|---:|")
+    with tempfile.TemporaryDirectory(prefix="rookery-bench-") as name:
+        folder = Path(name)
+        clip = serve_models.SOUNDS["10 s clip, mel-cnn"]
+        cases = (
+            ("digit, tiny network", serve_models.tiny_digits, serve_models.digit_png(3)),
+            ("digit, family cnn", serve_models.cnn_digits, serve_models.digit_png(3)),
+            ("10 s clip, mel-cnn", clip, serve_models.clip()),
+        )
+        for number, (title, make, data) in enumerate(cases):
+            here = folder / str(number)
+            here.mkdir()
+            bundle = make(here)
+            (here / "body").write_bytes(data)
+            (here / "post.lua").write_text(_LUA.format(body=here / "body"))
+            without = serve(bundle, here).start()
+            with_log = serve(bundle, here, log_dir=str(here / "spool"), log_bytes=str(8 << 30)).start()
+            try:
+                for clients in (1, 8):
+                    results[f"{title}, {clients}"] = compare(
+                        title, clients, (without, with_log), here, options
+                    )
+            finally:
+                without.stop()
+                with_log.stop()
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1))
+    return 0
+
+
+def compare(
+    title: str, clients: int, servers: tuple[Server, Server], folder: Path, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Rows of one input and number of clients."""
+    script = folder / "post.lua"
+    found: tuple[list[dict[str, float]], ...] = ([], [])
+    for number in range(options.turns + 1):
+        for side, server in enumerate(servers):
+            measured = turn(server, script, clients, options.seconds)
+            if number:
+                found[side].append(measured)
+    rows: dict[str, Any] = {}
+    for key, text in (
+        ("p50", "p50, ms"),
+        ("p95", "p95, ms"),
+        ("rate", "requests/s"),
+        ("cpu", "processor, µs"),
+    ):
+        off, on = (statistics.median(item[key] for item in side) for side in found)
+        rows[key] = {"without": off, "with": on, "ratio": on / off}
+        print(f"| {title} | {clients} | {text} | {off:.3g} | {on:.3g} | {on / off:.3f} |", flush=True)
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())
