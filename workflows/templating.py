@@ -1,7 +1,7 @@
 """What every template has in common: image, environment, security, retries, deadlines, the exit handler.
 
 A step is a plain typed function of `workflows.steps`; the rendered container calls it by name inside the workflow
-image with Hera's runner, so no source code stands in YAML.
+image, so no source code stands in YAML.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from hera.workflows import Parameter, RunnerScriptConstructor, Script, Step, Steps, WorkflowTemplate
+from hera.workflows import Parameter, Script, Step, Steps, WorkflowTemplate
 from hera.workflows.models import (
     Backoff,
     Capabilities,
@@ -28,14 +28,17 @@ from hera.workflows.models import (
     SecretKeySelector,
     SecurityContext,
     TemplateRef,
+    ValueFrom,
     Volume,
     VolumeMount,
 )
 
 from workflows.steps import conclusion, delivery
 from workflows.steps.outcome import REFUSED_EXIT_CODE
+from workflows.steps.run import interface
 
 IMAGE = "rookery/workflow:0.1.0"
+RUNNER = "workflows.steps.run"
 CONFIG_MAP = "rookery"
 SERVICE_ACCOUNT = "rookery-workflow"
 # May read the Deployments and pods of the environments, and Argo CD's Applications.
@@ -44,6 +47,7 @@ GIT_SECRET = "git-release"  # noqa: S105 its name
 WORKFLOW_IDENTITY = {"workflow-name": "{{workflow.name}}", "workflow-uid": "{{workflow.uid}}"}
 _UNSUCCESSFUL = "{{workflow.status}} != Succeeded"
 _SCRATCH = "/tmp"  # noqa: S108 the pod's own volume
+_OUTPUTS = f"{_SCRATCH}/outputs"
 
 
 def step(
@@ -59,7 +63,7 @@ def step(
 
     Args:
         name: the template's name, as users see it in a run.
-        function: a function whose inputs and outputs are annotated with Hera parameters.
+        function: a function of texts; its parameters are the inputs, its `Output`s the outputs.
         deadline_seconds: bound of one try.
         retries: how often a try that failed, or whose pod was lost, is repeated. A refusal, which exits with
             `REFUSED_EXIT_CODE`, is a result and never repeated.
@@ -67,11 +71,14 @@ def step(
             remote asks nobody has no such Secret.
         watches: whether it watches the pods of an environment, and so has a token of its own for the Kubernetes API.
     """
+    inputs, outputs = interface(function)
     return Script(
         name=name,
-        source=function,
-        constructor=RunnerScriptConstructor(outputs_directory=f"{_SCRATCH}/hera-outputs"),
+        source="{{inputs.parameters}}",
         command=["python"],
+        args=["-m", RUNNER, f"{function.__module__}:{function.__name__}", _OUTPUTS],
+        inputs=[Parameter(name=item) for item in inputs],
+        outputs=[Parameter(name=item, value_from=ValueFrom(path=f"{_OUTPUTS}/{item}")) for item in outputs],
         image=IMAGE,
         image_pull_policy="IfNotPresent",
         env_from=[EnvFromSource(config_map_ref=ConfigMapEnvSource(name=CONFIG_MAP))],

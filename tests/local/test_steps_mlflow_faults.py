@@ -53,14 +53,13 @@ class AwaitedStep:
             [
                 sys.executable,
                 "-m",
-                "hera.workflows.runner",
-                "-e",
+                "workflows.steps.run",
                 "workflows.steps.training:wait_for_training",
+                self.outputs,
                 inputs,
             ],
             env={
                 **os.environ,
-                "hera__outputs_directory": str(self.outputs),
                 "ROOKERY_MLFLOW_PATIENCE_SECONDS": str(patience),
             },
             stdout=subprocess.PIPE,

@@ -17,6 +17,11 @@ CONTAINERS = [
     for template in document["spec"]["templates"]
     if "script" in template
 ]
+WATCHES = {
+    "workflows.steps.delivery:deliver_release",
+    "workflows.steps.delivery:settle_release",
+    "workflows.steps.coding:settle_code",
+}
 WITHOUT_GIT = {
     "workflows.steps.training:wait_for_training",
     "workflows.steps.training:stop_training",
@@ -54,8 +59,9 @@ def test_a_step_has_no_source_of_its_own(pair: tuple[str, dict[str, Any]]) -> No
     script = pair[1]["script"]
     assert script["source"] == "{{inputs.parameters}}"
     assert script["command"] == ["python"]
-    assert script["args"][:3] == ["-m", "hera.workflows.runner", "-e"]
-    assert script["args"][3].startswith("workflows.steps.")
+    assert script["args"][:2] == ["-m", "workflows.steps.run"]
+    assert script["args"][2].startswith("workflows.steps.")
+    assert script["args"][3:] == ["/tmp/outputs"]
 
 
 @pytest.mark.parametrize("pair", CONTAINERS, ids=ids)
@@ -89,10 +95,8 @@ def test_only_what_watches_pods_has_a_token_and_only_what_needs_git_its_password
     pair: tuple[str, dict[str, Any]],
 ) -> None:
     template = pair[1]
-    function = template["script"]["args"][3]
-    watches = function in {
-        f"workflows.steps.delivery:{name}" for name in ("deliver_release", "settle_release")
-    }
+    function = template["script"]["args"][2]
+    watches = function in WATCHES
     assert template.get("automountServiceAccountToken") is (True if watches else None)
     assert template.get("serviceAccountName") == ("rookery-deliver" if watches else None)
     assert template.get("executor") == ({"serviceAccountName": "rookery-workflow"} if watches else None)

@@ -22,7 +22,7 @@ from pathlib import Path
 from services.common.errors import Conflict, RookeryError
 from workflows.local.control import approve, cancel, resume, submit
 from workflows.local.journal import Journal, read_journal
-from workflows.local.launching import prepare, read_outputs, read_result, step_deadline
+from workflows.local.launching import RUNNERS, prepare, read_outputs, read_result, step_deadline
 from workflows.local.models import Template
 from workflows.local.mutexes import Mutexes
 from workflows.local.nodes import ERROR, EXITED, FAILED, PENDING, RUNNING, SUCCEEDED, Node
@@ -36,6 +36,7 @@ from workflows.local.workflow import Workflow
 _LOCK_SECONDS = 2.0
 _REQUEST_SECONDS = 0.1
 _MAX_RESTARTS = 20
+_HERA_MODULES = ("hera.workflows._runner.util",)
 _ENTRY = re.compile(r"(workflows\.steps(?:\.\w+)*):\w+")
 Wanted = tuple[Node, Template, dict[str, str]]
 
@@ -250,11 +251,12 @@ def _take_lock(folder: RunFolder, name: str) -> int:
 
 
 def _modules(workflow: Workflow) -> list[str]:
-    """The step modules that the workflow's runner scripts name; none when it has no runner scripts."""
+    """What the workflow's runner scripts import; nothing when it has none."""
     text = json.dumps([workflow.manifest, workflow.templates])
-    if "hera.workflows.runner" not in text:
+    if not any(f'"{runner}"' in text for runner in RUNNERS):
         return []
-    return ["workflows.steps", *sorted(set(_ENTRY.findall(text)))]
+    hera = _HERA_MODULES if "hera.workflows.runner" in text else ()
+    return ["workflows.steps", "httpx", *hera, *sorted(set(_ENTRY.findall(text)))]
 
 
 def main(arguments: list[str] | None = None) -> int:

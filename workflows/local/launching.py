@@ -24,7 +24,7 @@ from workflows.local.supervisor import GRACE_SECONDS, RESULT_LIMIT, StepSpec
 from workflows.local.workflow import image_allowed, read_config
 
 HERA_OUTPUTS = "hera__outputs_directory"
-_RUNNER = ("-m", "hera.workflows.runner")
+RUNNERS = ("workflows.steps.run", "hera.workflows.runner")
 Rewrite = Callable[[str], str]
 
 
@@ -125,12 +125,23 @@ def environment(pod: Container, final: Rewrite, folder: Path, config: Path) -> d
 
 
 def is_runner(argv: list[str], env: Mapping[str, str]) -> bool:
-    """Whether the warm Hera runner can stand in for a fresh interpreter."""
+    """Whether the warm interpreter can stand in for a fresh one: it calls our steps, or Hera's runner."""
     python = Path(argv[0]).name in ("python", "python3") and ("/" not in argv[0] or argv[0] == sys.executable)
     plain = not any(
         name.startswith("PYTHON") for name in env if name not in ("PYTHONPATH", "PYTHONUNBUFFERED")
     )
-    return python and plain and tuple(argv[1:3]) == _RUNNER and env["PYTHONPATH"] == str(PACKAGE_ROOT)
+    return (
+        python
+        and plain
+        and argv[1:2] == ["-m"]
+        and argv[2:3] != []
+        and argv[2] in RUNNERS
+        and env["PYTHONPATH"] == str(PACKAGE_ROOT)
+    )
+
+
+def _module(argv: list[str]) -> str:
+    return argv[2] if argv[1:2] == ["-m"] and len(argv) > 2 else ""
 
 
 def output_paths(template: Template, scope: Mapping[str, str], folder: Path) -> dict[str, Path]:

@@ -25,7 +25,6 @@ from workflows.local.pids import start_time
 PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.05
 _MAX_RESTARTS = 10
-_RUNNER_MODULES = ("hera.workflows._runner.util", "httpx")
 
 
 class Standing(Enum):
@@ -128,7 +127,7 @@ class Launcher:
         self._socket = ours
         self._selector.register(ours, selectors.EVENT_READ)
         if self._preload:
-            self._send({"preload": [*_RUNNER_MODULES, *self._preload]})
+            self._send({"preload": self._preload})
 
     def start(self, folder: Path) -> None:
         """Asks for the step to be run; it may not be claimed by then."""

@@ -39,7 +39,7 @@ _HANDLED = frozenset({signal.SIGTERM, signal.SIGCHLD})
 
 @dataclass(frozen=True)
 class StepSpec:
-    """What a step runs. `deadline` is in seconds since the epoch; `runner` asks for the warm Hera runner."""
+    """What a step runs. `deadline` is in seconds since the epoch; `runner` asks for the warm interpreter."""
 
     argv: list[str]
     env: dict[str, str]
@@ -248,14 +248,14 @@ def _become(spec: StepSpec, lock: int, go: int, out: int, err: int) -> NoReturn:
             except (OSError, ValueError) as error:
                 os.write(2, f"cannot start {spec.argv[0]!r}: {error}\n".encode())
                 os._exit(NOT_STARTED)
-        os._exit(_run_hera(spec))
+        os._exit(_run_module(spec))
     except BaseException:
         traceback.print_exc()
         os._exit(NOT_STARTED)
 
 
-def _run_hera(spec: StepSpec) -> int:
-    """`python -m hera.workflows.runner …` in this already warm interpreter; returns its exit code."""
+def _run_module(spec: StepSpec) -> int:
+    """`python -m MODULE …` in this already warm interpreter; returns its exit code."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     os.environ.clear()
@@ -265,7 +265,7 @@ def _run_hera(spec: StepSpec) -> int:
     time.tzset()
     code = 0
     try:
-        runpy.run_module("hera.workflows.runner", run_name="__main__", alter_sys=True)
+        runpy.run_module(spec.argv[2], run_name="__main__", alter_sys=True)
     except SystemExit as end:
         code = _exit_code(end)
     except BaseException:

@@ -3,8 +3,6 @@
 import json
 from typing import Annotated
 
-from hera.workflows import Parameter
-
 from services.common.digest import short
 from services.common.errors import Refused, RookeryError
 from workflows.release.application import list_applications
@@ -15,7 +13,7 @@ from workflows.release.names import one_line
 from workflows.release.recode import ALL, candidate, moves, recoded
 from workflows.release.release import release
 from workflows.steps.delivery import settle
-from workflows.steps.outcome import say, workflow_step
+from workflows.steps.outcome import Output, say, workflow_step
 from workflows.steps.places import facts_of, images, repository, workflow_token
 from workflows.steps.releasing import registered_gate
 from workflows.steps.settings import StepSettings
@@ -26,7 +24,7 @@ _NOBODY = "unnamed user"
 @workflow_step
 def find_outdated(
     application: str, base: str
-) -> tuple[Annotated[str, Parameter(name="applications")], Annotated[str, Parameter(name="base")]]:
+) -> tuple[Annotated[str, Output("applications")], Annotated[str, Output("base")]]:
     """The applications whose newest released model is on another serving base, as a JSON list, and the base by digest.
 
     Args:
@@ -49,13 +47,13 @@ def find_outdated(
 def release_on_base(
     application: str,
     base: str,
-    mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
-    requested_by: Annotated[str, Parameter(name="requested-by")],
-    workflow_name: Annotated[str, Parameter(name="workflow-name")],
-    workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
+    mlflow_ip: str,
+    requested_by: str,
+    workflow_name: str,
+    workflow_uid: str,
 ) -> tuple[
-    Annotated[str, Parameter(name="environment")],
-    Annotated[str, Parameter(name="commit")],
+    Annotated[str, Output("environment")],
+    Annotated[str, Output("commit")],
 ]:
     """Publish the image with the same bundle on the new base, and commit it to the application's first environment.
 
@@ -89,9 +87,9 @@ def release_on_base(
 @workflow_step
 def settle_code(
     application: str,
-    mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
-    workflow_name: Annotated[str, Parameter(name="workflow-name")],
-    workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
+    mlflow_ip: str,
+    workflow_name: str,
+    workflow_uid: str,
 ) -> None:
     """After a workflow that did not succeed: verify or withdraw what it released to any application.
 

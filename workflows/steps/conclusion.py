@@ -1,10 +1,9 @@
 """The exit handler: write down how a workflow ended and tell whoever asked to be told."""
 
 import json
-from typing import Annotated, Any
+from typing import Any
 
 import httpx
-from hera.workflows import Parameter
 
 from services.common.mlflow_rest import MlflowClient
 from workflows.steps.outcome import say, workflow_step
@@ -19,8 +18,8 @@ _RECORD_SECONDS = 30.0
 @workflow_step
 def conclude(
     template: str,
-    workflow_name: Annotated[str, Parameter(name="workflow-name")],
-    workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
+    workflow_name: str,
+    workflow_uid: str,
     status: str,
     failures: str,
     parameters: str,

@@ -1,9 +1,5 @@
 """From a commit to a verified environment, in one step that can be repeated; and the care for loose ends."""
 
-from typing import Annotated
-
-from hera.workflows import Parameter
-
 from services.common.errors import Unavailable
 from workflows.release.component import release_folder
 from workflows.release.history import steps as past_of
@@ -19,12 +15,12 @@ def deliver_release(
     application: str,
     environment: str,
     commit: str,
-    on_failure: Annotated[str, Parameter(name="on-failure")],
-    mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
+    on_failure: str,
+    mlflow_ip: str,
     template: str,
     parameters: str,
-    workflow_name: Annotated[str, Parameter(name="workflow-name")],
-    workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
+    workflow_name: str,
+    workflow_uid: str,
 ) -> None:
     """Wait until the environment runs what the commit releases, verify it by HTTP, then confirm or withdraw it.
 
@@ -55,10 +51,10 @@ def deliver_release(
 def settle_release(
     application: str,
     environment: str,
-    on_failure: Annotated[str, Parameter(name="on-failure")],
-    mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
-    workflow_name: Annotated[str, Parameter(name="workflow-name")],
-    workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
+    on_failure: str,
+    mlflow_ip: str,
+    workflow_name: str,
+    workflow_uid: str,
 ) -> None:
     """After a workflow that did not succeed: leave no release of its in git that nobody verified.
 

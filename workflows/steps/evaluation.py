@@ -4,11 +4,10 @@ import time
 from typing import Annotated
 
 import httpx
-from hera.workflows import Parameter
 
 from services.common.errors import Refused
 from workflows.steps.http import call
-from workflows.steps.outcome import say, workflow_step
+from workflows.steps.outcome import Output, say, workflow_step
 from workflows.steps.settings import StepSettings, service_url
 
 _POLL_SECONDS = 0.3
@@ -17,11 +16,11 @@ _PATIENCE_SECONDS = 120.0
 
 @workflow_step
 def evaluate(
-    run_id: Annotated[str, Parameter(name="run-id")],
-    eval_ip: Annotated[str, Parameter(name="eval-ip")],
+    run_id: str,
+    eval_ip: str,
 ) -> tuple[
-    Annotated[str, Parameter(name="new-model-version")],
-    Annotated[str, Parameter(name="bundle-digest")],
+    Annotated[str, Output("new-model-version")],
+    Annotated[str, Output("bundle-digest")],
 ]:
     """Wait for the verdict; an accepted model has a version in the registry from here on.
 

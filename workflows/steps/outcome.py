@@ -3,6 +3,7 @@
 import functools
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 from services.common.errors import RookeryError, Unavailable
@@ -12,6 +13,13 @@ FAULT_EXIT_CODE = 1
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Output:
+    """The name under which a template has what a step returns: `-> Annotated[str, Output("run-id")]`."""
+
+    name: str
 
 
 def workflow_step(function: Callable[P, R]) -> Callable[P, R]:

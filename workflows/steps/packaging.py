@@ -5,15 +5,13 @@ import shutil
 from pathlib import Path
 from typing import Annotated
 
-from hera.workflows import Parameter
-
 from services.bundle.reader import read_bundle
 from services.common.digest import short
 from services.common.errors import IntegrityError, InvalidInput
 from services.common.mlflow_rest import MlflowClient
 from workflows.release.image import MODEL_VERSION
 from workflows.release.images import open_base
-from workflows.steps.outcome import say, workflow_step
+from workflows.steps.outcome import Output, say, workflow_step
 from workflows.steps.places import images
 from workflows.steps.settings import StepSettings, service_url
 
@@ -23,9 +21,9 @@ BUNDLE_FILES = ("bundle.json", "model.onnx", "novelty.onnx", "golden.npz")
 @workflow_step
 def build_image(
     application: str,
-    model_version: Annotated[str, Parameter(name="model-version")],
-    mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
-) -> Annotated[str, Parameter(name="image-digest")]:
+    model_version: str,
+    mlflow_ip: str,
+) -> Annotated[str, Output("image-digest")]:
     """Download the version's bundle, check its digest against the registry's, and append it to the serving base.
 
     Raises:

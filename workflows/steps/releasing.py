@@ -3,8 +3,6 @@
 import json
 from typing import Annotated, Any
 
-from hera.workflows import Parameter
-
 from services.common.errors import Refused
 from services.common.mlflow_rest import MlflowClient, tags_of
 from workflows.release.evidence import Evidence, Gate, Metric
@@ -12,7 +10,7 @@ from workflows.release.release import ReleaseResult, promote, release
 from workflows.release.release import check_promotion as check
 from workflows.release.rollback import rollback
 from workflows.release.running import RunningModel, fetch_running
-from workflows.steps.outcome import say, workflow_step
+from workflows.steps.outcome import Output, say, workflow_step
 from workflows.steps.packaging import pack
 from workflows.steps.places import environment_url, facts_of, images, repository, workflow_token
 from workflows.steps.settings import StepSettings, service_url
@@ -24,12 +22,12 @@ _NOBODY = "unnamed user"
 @workflow_step
 def release_to_staging(
     application: str,
-    model_version: Annotated[str, Parameter(name="model-version")],
-    mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
-    requested_by: Annotated[str, Parameter(name="requested-by")],
-    workflow_name: Annotated[str, Parameter(name="workflow-name")],
-    workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
-) -> tuple[Annotated[str, Parameter(name="image-digest")], Annotated[str, Parameter(name="commit")]]:
+    model_version: str,
+    mlflow_ip: str,
+    requested_by: str,
+    workflow_name: str,
+    workflow_uid: str,
+) -> tuple[Annotated[str, Output("image-digest")], Annotated[str, Output("commit")]]:
     """Pack an accepted version, and commit it to the application's first environment with all that is known of it.
 
     Both can be repeated: the same version gives the same digest, and the commit is found in the history.
@@ -67,10 +65,10 @@ def release_to_staging(
 @workflow_step
 def check_promotion(
     application: str,
-    source_environment: Annotated[str, Parameter(name="source-environment")],
-    target_environment: Annotated[str, Parameter(name="target-environment")],
-    model_version: Annotated[str, Parameter(name="model-version")],
-    mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
+    source_environment: str,
+    target_environment: str,
+    model_version: str,
+    mlflow_ip: str,
 ) -> None:
     """Say before anybody is asked to approve whether the promotion could be made now; commits nothing."""
     settings = StepSettings()
@@ -91,14 +89,14 @@ def check_promotion(
 @workflow_step
 def commit_promotion(
     application: str,
-    source_environment: Annotated[str, Parameter(name="source-environment")],
-    target_environment: Annotated[str, Parameter(name="target-environment")],
-    model_version: Annotated[str, Parameter(name="model-version")],
-    mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
-    requested_by: Annotated[str, Parameter(name="requested-by")],
-    workflow_name: Annotated[str, Parameter(name="workflow-name")],
-    workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
-) -> Annotated[str, Parameter(name="commit")]:
+    source_environment: str,
+    target_environment: str,
+    model_version: str,
+    mlflow_ip: str,
+    requested_by: str,
+    workflow_name: str,
+    workflow_uid: str,
+) -> Annotated[str, Output("commit")]:
     """Promote by one commit, after checking every precondition against the parent of that commit."""
     settings = StepSettings()
     with registry(settings, mlflow_ip) as mlflow:
@@ -126,10 +124,10 @@ def commit_rollback(
     environment: str,
     reason: str,
     quarantine: str,
-    requested_by: Annotated[str, Parameter(name="requested-by")],
-    workflow_name: Annotated[str, Parameter(name="workflow-name")],
-    workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
-) -> Annotated[str, Parameter(name="commit")]:
+    requested_by: str,
+    workflow_name: str,
+    workflow_uid: str,
+) -> Annotated[str, Output("commit")]:
     """Restore the release before by one commit."""
     settings = StepSettings()
     result = rollback(

@@ -4,12 +4,10 @@ import json
 import time
 from typing import Annotated, Any
 
-from hera.workflows import Parameter
-
 from services.common.errors import Conflict, InvalidInput, NotFound, Refused
 from services.common.mlflow_rest import MlflowClient, is_terminal, tags_of
 from workflows.steps.http import call
-from workflows.steps.outcome import say, workflow_step
+from workflows.steps.outcome import Output, say, workflow_step
 from workflows.steps.places import facts_of
 from workflows.steps.settings import StepSettings, service_url
 
@@ -24,12 +22,12 @@ _NOT_HYPERPARAMETERS = frozenset(
 @workflow_step
 def start_training(
     application: str,
-    model_name: Annotated[str, Parameter(name="model-name")],
-    data_source: Annotated[str, Parameter(name="data-source")],
-    train_ip: Annotated[str, Parameter(name="train-ip")],
-    parameters: Annotated[str, Parameter(name="parameters")],
-    workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
-) -> Annotated[str, Parameter(name="run-id")]:
+    model_name: str,
+    data_source: str,
+    train_ip: str,
+    parameters: str,
+    workflow_uid: str,
+) -> Annotated[str, Output("run-id")]:
     """Ask the train service for a training; the workflow's uid is the idempotency key.
 
     Args:
@@ -62,9 +60,9 @@ def start_training(
 
 @workflow_step
 def wait_for_training(
-    run_id: Annotated[str, Parameter(name="run-id")],
-    mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
-) -> Annotated[str, Parameter(name="state")]:
+    run_id: str,
+    mlflow_ip: str,
+) -> Annotated[str, Output("state")]:
     """Poll MLflow until the run is FINISHED; print each epoch as it ends.
 
     Raises:
@@ -94,9 +92,9 @@ def wait_for_training(
 @workflow_step
 def stop_training(
     application: str,
-    train_ip: Annotated[str, Parameter(name="train-ip")],
-    mlflow_ip: Annotated[str, Parameter(name="mlflow-ip")],
-    workflow_uid: Annotated[str, Parameter(name="workflow-uid")],
+    train_ip: str,
+    mlflow_ip: str,
+    workflow_uid: str,
 ) -> None:
     """After a workflow that did not succeed: cancel the training that it started, if that still runs."""
     settings = StepSettings()

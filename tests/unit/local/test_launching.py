@@ -144,6 +144,8 @@ def test_another_image_is_refused_also_when_a_value_names_it(tmp_path: Path) -> 
     ("argv", "env", "warm"),
     [
         (["python", "-m", "hera.workflows.runner", "-e", "a:b", "f"], {}, True),
+        (["python", "-m", "workflows.steps.run", "a:b", "o", "f"], {}, True),
+        (["python", "-m"], {}, False),
         (["/usr/bin/python", "-m", "hera.workflows.runner"], {}, False),
         (["python", "-m", "other"], {}, False),
         (["python", "-m", "hera.workflows.runner"], {"PYTHONOPTIMIZE": "1"}, False),
