@@ -6,7 +6,7 @@ import difflib
 import os
 from typing import Any, ClassVar, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings
 
 from services.common.errors import InvalidInput
@@ -38,7 +38,10 @@ class Settings(BaseSettings):
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise InvalidInput(f"setting `{name}`: {first['msg']}", value=first.get("input")) from error
+            field = cls.model_fields.get(name)
+            secret = field is not None and field.annotation is SecretStr
+            value = None if secret else first.get("input")
+            raise InvalidInput(f"setting `{name}`: {first['msg']}", value=value) from (None if secret else error)
 
     @model_validator(mode="before")
     @classmethod
