@@ -10,7 +10,7 @@ from workflows.local.nodes import FULFILLED
 from workflows.local.pids import start_time
 from workflows.local.process import kill_leftovers
 from workflows.local.processes import Process, stop
-from workflows.local.runs import list_runs, run_folder
+from workflows.local.runs import get_run, list_runs, run_folder
 from workflows.local.settings import PlatformSettings
 
 
@@ -30,7 +30,9 @@ def stop_all(settings: PlatformSettings) -> list[str]:
         for node in run.nodes:
             if node.type == "Pod" and node.phase not in FULFILLED:
                 _stop_step(folder.step(node))
-        stopped.append(run.name)
+        # An engine that was at its very end leaves nothing to go on with.
+        if not get_run(settings.home, run.name).done:
+            stopped.append(run.name)
     return stopped
 
 

@@ -17,8 +17,8 @@ from workflows.cli import app
 from workflows.commands.options import Chosen, complete_environment, complete_template
 
 COMMANDS = (
-    "app approve cancel demo doctor down history logs plan prune quarantine render resume rollback runs status "
-    "submit up verify why"
+    "app approve cancel demo doctor down history infra logs plan prune quarantine render resume rollback runs "
+    "status submit up verify why"
 ).split()
 
 
@@ -28,13 +28,20 @@ def test_the_commands_are_those_that_are_documented() -> None:
     assert sorted(group.commands) == COMMANDS
 
 
+GROUPS = {
+    "app": "create list".split(),
+    "quarantine": "list lift".split(),
+    "infra": "up plan down inventory".split(),
+}
+
+
 @pytest.mark.parametrize(
-    "command", [*COMMANDS, "app create", "app list", "quarantine list", "quarantine lift"]
+    "command", [*COMMANDS, *(f"{group} {name}" for group, names in GROUPS.items() for name in names)]
 )
 def test_every_command_has_help_with_an_example(cli: Cli, command: str) -> None:
     done = cli(*command.split(), "--help")
     assert done.code == 0
-    assert command in ("app", "quarantine") or f"rookery {command}" in done.out
+    assert command in GROUPS or f"rookery {command}" in done.out
 
 
 def test_no_command_shows_the_help(cli: Cli) -> None:
