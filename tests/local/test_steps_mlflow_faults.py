@@ -91,7 +91,7 @@ def test_a_fault_that_passes_is_waited_out(
     proxy.mode = "pass"
     code, text = step.result()
     assert code == 0, text
-    assert (step.outputs / "parameters" / "state").read_text() == "FINISHED"
+    assert (step.outputs / "state").read_text() == "FINISHED"
 
 
 def test_an_mlflow_that_stays_away_is_a_clear_failure_after_a_bounded_time(
