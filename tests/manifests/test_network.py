@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "train": {"mlflow:8000", "minio:9000"} | DNS,
     "mlflow": {"postgres:5432", "minio:9000"} | DNS,
     "git": {"argocd-server:8080"} | DNS,
+    "accounts": {"minio:9000"} | DNS,
     "postgres": set(),
     "minio": set(),
     "registry": set(),
@@ -87,7 +88,7 @@ def places(site: Built) -> Iterator[Place]:
         return Place(name, next(addresses), namespace, labels, spaces[namespace], ports, udp)
 
     for resources in site.values():
-        for workload in (r for r in resources if r["kind"] in ("Deployment", "StatefulSet")):
+        for workload in (r for r in resources if r["kind"] in ("Deployment", "StatefulSet", "Job")):
             (_, metadata, spec), *_ = pod_templates([workload])
             ports = [port["containerPort"] for c in spec["containers"] for port in c.get("ports", [])]
             namespace, called = workload["metadata"]["namespace"], workload["metadata"]["name"]

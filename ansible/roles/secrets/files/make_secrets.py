@@ -94,18 +94,12 @@ def git_users() -> Data:
 def main() -> None:
     """Make and follow."""
     database = keep("rookery", "postgres", {"password": ""})["password"]
-    store = keep("rookery", "minio", {"root-user": "rookery", "root-password": ""})
+    keep("rookery", "minio", {"root-user": "rookery", "root-password": ""})
+    tracking = keep("rookery", "mlflow", {"s3-access-key": "mlflow", "s3-secret-key": ""})
     hook = keep("rookery", "git-webhook", {"secret": ""})["secret"]
     users = git_users()
-    follow(
-        "rookery",
-        "mlflow",
-        {
-            "database-uri": f"postgresql://mlflow:{database}@postgres.rookery.svc:5432/mlflow",
-            "s3-access-key": store["root-user"],
-            "s3-secret-key": store["root-password"],
-        },
-    )
+    uri = f"postgresql://mlflow:{database}@postgres.rookery.svc:5432/mlflow"
+    follow("rookery", "mlflow", tracking | {"database-uri": uri})
     outside = os.environ.get("GIT_URL", "")
     pusher = (
         (os.environ["GIT_USERNAME"], os.environ["GIT_PASSWORD"]) if outside else ("release", users["release"])
