@@ -59,7 +59,10 @@ def test_a_run_that_is_stopped_has_no_process_left_and_can_be_resumed(
         time.sleep(0.05)
     pid = int(pid_file.read_text())
     assert engine_runs.stop_all(settings) == ["long"]
-    assert start_time(pid) is None
+    end = time.monotonic() + 10
+    while start_time(pid) is not None:
+        assert time.monotonic() < end, "a step outlives its run"
+        time.sleep(0.02)
     run = get_run(settings.home, "long")
     assert (run.engine, run.done) == (None, False)
     assert engine_runs.stop_all(settings) == []
