@@ -7,7 +7,7 @@ from typing import Annotated
 
 from services.bundle.reader import read_bundle
 from services.common.digest import short
-from services.common.errors import IntegrityError, InvalidInput
+from services.common.errors import IntegrityError, InvalidInput, NotFound, TooLarge
 from services.common.mlflow_rest import MlflowClient
 from workflows.release.image import MODEL_VERSION
 from workflows.release.images import open_base
@@ -65,7 +65,7 @@ def download_bundle(mlflow: MlflowClient, run_id: str, promised: str, settings: 
         if folder.exists():
             try:
                 return read_bundle(folder, expected_digest=promised).folder
-            except (IntegrityError, InvalidInput):
+            except (IntegrityError, InvalidInput, NotFound, TooLarge):
                 shutil.rmtree(folder)
         partial = folder.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
