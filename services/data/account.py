@@ -40,7 +40,7 @@ def ensure_account(
         InvalidInput: the account is the root itself, or the store refuses it; the text never has a key.
         Unavailable: the store does not answer within `wait_seconds`.
     """
-    from minio.credentials import StaticProvider
+    from minio.credentials.providers import StaticProvider
     from minio.error import MinioAdminException
     from minio.minioadmin import MinioAdmin
     from urllib3.exceptions import HTTPError
