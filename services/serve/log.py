@@ -30,7 +30,7 @@ _QUEUED = 32 * BATCH
 _QUEUED_INPUT_BYTES = 32 << 20
 _TOP = 5
 _PAUSE_SECONDS = 0.5
-_FEATURES_A_SECOND = 200
+_FEATURES_A_SECOND = 50
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +81,7 @@ class PredictionLog:
         self._thread.start()
 
     def wants_features(self) -> bool:
-        """Whether to measure the next small picture: the first 200 of each second, since it costs as much as the rest
+        """Whether to measure the next small picture: the first 50 of each second, since it costs as much as the rest
         of the log, and drift does not need more."""
         now = time.monotonic()
         if now >= self._features_until:
