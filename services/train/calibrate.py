@@ -21,6 +21,10 @@ def fit_temperature(
 ) -> float:
     """The temperature, from 0.05 to 20, with the least negative log-likelihood of items.
 
+    An item of several windows is served with the highest probability of each class over them, which add up to more
+    than one. The likelihood of its true class would then reward any window that names it, and never punish one that is
+    sure of another; so what counts for it is whether the class named first is right, which is what is shown to people.
+
     The logarithm has a normal prior around 0 with deviation 0.5, worth one item: where a small validation split
     has no error, the likelihood alone would make every answer certain.
 
@@ -29,13 +33,19 @@ def fit_temperature(
         item_of: int64 [n].
         targets: of items, zeros and ones, float32 [items, classes].
     """
+    several = bool(np.any(np.bincount(item_of, minlength=len(targets)) > 1))
 
     def loss(log_temperature: float) -> float:
         found = probabilities(logits, multi_label=multi_label, temperature=float(np.exp(log_temperature)))
         clipped = np.clip(by_item(found, item_of, len(targets)).astype(np.float64), 1e-7, 1 - 1e-7)
-        likelihood = targets * np.log(clipped)
-        if multi_label:
-            likelihood = likelihood + (1 - targets) * np.log(1 - clipped)
+        wanted = targets
+        if several and not multi_label:
+            first = clipped.argmax(axis=1)[:, None]
+            clipped = np.take_along_axis(clipped, first, axis=1)
+            wanted = np.take_along_axis(targets, first, axis=1)
+        likelihood = wanted * np.log(clipped)
+        if multi_label or several:
+            likelihood = likelihood + (1 - wanted) * np.log(1 - clipped)
         prior = 0.5 * (log_temperature / _PRIOR_DEVIATION) ** 2
         return float(prior - likelihood.sum())
 
