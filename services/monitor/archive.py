@@ -93,8 +93,11 @@ class Archive:
         begin: datetime,
         end: datetime,
         columns: Sequence[str],
+        prefix: str = "",
     ) -> Iterator[pa.Table]:
         """Tables of `predictions` or `feedback` with these columns, file by file, so memory stays that of one file.
+
+        With `prefix` also the columns of a file whose names begin so.
 
         Rows are those with `begin` <= time < `end`; their order is not that of time.
         """
@@ -106,7 +109,7 @@ class Archive:
                     data = self.objects.get(f"{kind}/{application}/{environment}/{name}/{item}.parquet")
                 except NotFound:
                     continue
-                yield read_columns(data, columns, begin, end)
+                yield read_columns(data, columns, begin, end, prefix)
 
     def merge(self, *, today: date) -> int:
         """Merge the small files of each day that has many; returns how many files are gone."""

@@ -11,8 +11,10 @@ import hashlib
 import json
 import math
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ from services.common.errors import InvalidInput, RookeryError, Unavailable
 
 if TYPE_CHECKING:
     from services.bundle.reader import Bundle
-    from services.monitor.segment import Predictions
+    from services.monitor.objects import Objects
 
 TOLERANCE = 1e-3
 FEATURE_TOLERANCE = 1e-4
@@ -49,11 +51,15 @@ class Skew:
         return not self.worst
 
 
-def check_skew(bundle: Bundle, url: str, logged: Sequence[Predictions] = ()) -> Skew:
+Logged = Callable[[], Mapping[str, Mapping[str, float]]]
+
+
+def check_skew(bundle: Bundle, url: str, logged: Logged = dict) -> Skew:
     """Send the golden inputs to the server and compare.
 
     Args:
-        logged: what the server's log says; inputs found there are compared by their features too.
+        logged: features by digest of the input, as the server's log says once the inputs were sent; those found there
+            are compared too.
 
     Raises:
         Unavailable: the server does not answer.
@@ -64,7 +70,6 @@ def check_skew(bundle: Bundle, url: str, logged: Sequence[Predictions] = ()) -> 
     served = _ask(url, "/version")["bundle_digest"]
     if served != bundle.digest:
         raise InvalidInput("another bundle is served there", value=served, allowed=bundle.digest)
-    features = _features(logged)
     worst: list[str] = []
     probability = novelty = feature = 0.0
     found = 0
@@ -83,6 +88,8 @@ def check_skew(bundle: Bundle, url: str, logged: Sequence[Predictions] = ()) -> 
             worst.append(
                 f"golden input {number}: probabilities {max(differences.values()):.2g}, novelty {distance:.2g}"
             )
+    features = logged()
+    for number, data in enumerate(bundle.golden.inputs):
         seen = features.get(hashlib.sha256(data).hexdigest())
         if seen:
             found += 1
@@ -105,16 +112,37 @@ def feature_gaps(own: Mapping[str, float], seen: Mapping[str, float]) -> dict[st
     }
 
 
-def _features(logged: Sequence[Predictions]) -> dict[str, dict[str, float]]:
-    """What the log says of each input, by digest; inputs whose features were not measured are left out."""
-    found: dict[str, dict[str, float]] = {}
-    for rows in logged:
-        for index, digest in enumerate(rows.input_digest):
-            values = {name: column[index] for name, column in rows.features.items()}
-            measured = {name: value for name, value in values.items() if not math.isnan(value)}
-            if measured:
-                found[digest] = measured
-    return found
+def archived(objects: Objects, url: str, inputs: Sequence[bytes], *, seconds: float) -> Logged:
+    """What the monitor's archive says of the inputs in the last hour, asked until all are there or time is over."""
+    from services.monitor.archive import Archive
+
+    server = _ask(url, "/version")
+    place = (server["application"], server["environment"] or "local")
+    wanted = {hashlib.sha256(data).digest() for data in inputs}
+
+    def look() -> dict[str, dict[str, float]]:
+        now = datetime.now(UTC)
+        found: dict[str, dict[str, float]] = {}
+        span = (now - timedelta(hours=1), now + timedelta(minutes=1))
+        for table in Archive(objects).read("predictions", *place, *span, ["input_digest"], prefix="feature_"):
+            for row in table.to_pylist():
+                digest = row.pop("input_digest")
+                values = {
+                    name.removeprefix("feature_"): value
+                    for name, value in row.items()
+                    if value is not None and not math.isnan(value)
+                }
+                if digest in wanted and values:
+                    found[digest.hex()] = values
+        return found
+
+    def wait() -> dict[str, dict[str, float]]:
+        end = time.monotonic() + seconds
+        while len(found := look()) < len(wanted) and time.monotonic() < end:
+            time.sleep(1)
+        return found
+
+    return wait
 
 
 def _ask(url: str, path: str, data: bytes | None = None) -> dict[str, Any]:
@@ -132,17 +160,21 @@ def _ask(url: str, path: str, data: bytes | None = None) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print what was found as JSON; the exit code is 1 where the paths differ or cannot be compared."""
     from services.bundle.reader import read_bundle
-    from services.monitor.segment import parse_segment
+    from services.data.store import ObjectStoreSettings
+    from services.monitor.objects import open_objects
 
-    parser = argparse.ArgumentParser(prog="python -m services.monitor.skew", description=check_skew.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m services.monitor.skew", description="Compare two paths.")
     parser.add_argument("--bundle", type=Path, required=True, help="folder of the bundle that is served")
     parser.add_argument("--url", required=True, help="address of the server")
-    parser.add_argument("--spool", type=Path, help="folder of its prediction log, to compare features too")
+    parser.add_argument("--store", help="where the monitor keeps its log, to compare features too")
+    parser.add_argument("--seconds", type=float, default=60, help="how long to wait for the log")
     given = parser.parse_args(arguments)
     try:
         bundle = read_bundle(given.bundle)
-        paths = sorted(given.spool.glob("*.jsonl")) if given.spool else []
-        logged = [parse_segment(path.read_bytes()).predictions for path in paths]
+        logged: Logged = dict
+        if given.store:
+            objects = open_objects(given.store, ObjectStoreSettings.read())
+            logged = archived(objects, given.url, bundle.golden.inputs, seconds=given.seconds)
         skew = check_skew(bundle, given.url, logged)
     except RookeryError as error:
         print(f"rookery monitor: {error}", file=sys.stderr)  # noqa: T201

@@ -95,18 +95,21 @@ def parquet_bytes(content: pa.Table | Sequence[bytes]) -> bytes:
     return bytes(out.getvalue())
 
 
-def read_columns(data: bytes, columns: Sequence[str], begin: datetime, end: datetime) -> pa.Table:
+def read_columns(
+    data: bytes, columns: Sequence[str], begin: datetime, end: datetime, prefix: str = ""
+) -> pa.Table:
     """The rows of a file with `begin` <= time < `end`; a column that it lacks is all null."""
     file = pq.ParquetFile(pa.BufferReader(data))
     have = set(file.schema_arrow.names)
-    wanted = list(dict.fromkeys([*columns, "time"]))
+    more = [name for name in file.schema_arrow.names if prefix and name.startswith(prefix)]
+    wanted = list(dict.fromkeys([*columns, *more, "time"]))
     table = file.read(columns=[name for name in wanted if name in have])
     for name in wanted:
         if name not in have:
             table = table.append_column(name, pa.nulls(len(table), pa.float32()))
     first, last = (pa.scalar(int(at.timestamp() * 1000), pa.int64()).cast(_TIME) for at in (begin, end))
     inside = pc.and_(pc.greater_equal(table["time"], first), pc.less(table["time"], last))
-    return table.filter(inside).select(list(columns))
+    return table.filter(inside).select([*columns, *more])
 
 
 def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:

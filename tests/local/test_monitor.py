@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import time
@@ -15,8 +16,8 @@ import pytest
 
 from services.bundle.reader import read_bundle
 from services.common.errors import InvalidInput
-from services.monitor.segment import Predictions, parse_segment
-from services.monitor.skew import check_skew
+from services.media.prepare import prepare
+from services.monitor import skew
 from services.serve.log import BATCH
 from tests.support.bundles import digit_label, digit_png, tiny_audio_bundle, tiny_image_bundle, tone_wav
 from tests.support.monitoring import minio, monitor
@@ -198,27 +199,28 @@ def test_the_spool_is_bounded_while_nobody_takes_it(
 
 @pytest.mark.parametrize("make", [tiny_image_bundle, tiny_audio_bundle])
 def test_training_and_serving_see_the_same(
-    tmp_path: Path, started: Callable[[Server], Server], make: Callable[[Path], Path]
+    tmp_path: Path,
+    started: Callable[[Server], Server],
+    make: Callable[[Path], Path],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     bundle = read_bundle(make(tmp_path))
     server = started(serve(bundle.folder, tmp_path, **logged(tmp_path)))
-    assert check_skew(bundle, server.url).agrees
-
-    def rows_of() -> list[Predictions]:
-        return [parse_segment(path.read_bytes()).predictions for path in (tmp_path / "spool").glob("*.jsonl")]
-
-    inputs = len(bundle.golden.inputs)
-    wait_for("the log of all inputs", lambda: sum(len(rows.time) for rows in rows_of()) == inputs)
-    rows = rows_of()
-    found = check_skew(bundle, server.url, rows)
-    assert found.agrees, found
-    assert found.logged == found.compared > 0
-    for column in rows[0].features.values():
-        column[0] += 1.0
-    assert not check_skew(bundle, server.url, rows).agrees
+    started(monitor(tmp_path, spools=json.dumps([str(tmp_path / "spool")])))
+    asked = ["--bundle", str(bundle.folder), "--url", server.url, "--store", str(tmp_path / "store")]
+    assert skew.main(asked) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["agrees"]
+    assert found["logged"] == found["compared"] == len(bundle.golden.inputs)
+    digest = hashlib.sha256(bundle.golden.inputs[0]).hexdigest()
+    other = prepare(bundle.golden.inputs[0], bundle.manifest.preprocessing).features
+    assert skew.check_skew(bundle, server.url, lambda: {digest: other}).agrees
+    name = next(iter(other))
+    louder = skew.check_skew(bundle, server.url, lambda: {digest: {**other, name: other[name] + 1.0}})
+    assert louder.worst == [f"golden input 0: {name} {louder.feature:.2g}"]
 
 
 def test_another_model_is_no_skew_but_a_refusal(tmp_path: Path, started: Callable[[Server], Server]) -> None:
     server = started(serve(tiny_image_bundle(tmp_path), tmp_path))
     with pytest.raises(InvalidInput, match="another bundle"):
-        check_skew(read_bundle(tiny_audio_bundle(tmp_path)), server.url)
+        skew.check_skew(read_bundle(tiny_audio_bundle(tmp_path)), server.url)
