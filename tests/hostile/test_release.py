@@ -169,7 +169,7 @@ def build(root: Path, bundle: Path, limit: int = 0) -> str:
 
 
 def files(root: Path) -> list[Path]:
-    return [path for path in root.rglob("*") if path.is_file() and path.name != ".lock"]
+    return [path for path in root.rglob("*") if path.is_file() and path.name not in (".lock", ".in-use")]
 
 
 def test_a_file_that_may_not_grow_leaves_nothing_half_written(tmp_path: Path) -> None:
