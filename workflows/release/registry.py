@@ -114,6 +114,9 @@ class Registry:
         Raises:
             NotFound, IntegrityError, RegistryError, Unavailable: as `pull` of the one and `push` of the other.
         """
+        # A registry keeps what its manifests name, and a manifest is sent after all that it names.
+        if self._send("HEAD", f"manifests/{digest}", headers={"Accept": _ACCEPT}, ok=(200, 404)).is_success:
+            return 0
         content = origin.manifest_bytes(digest)
         manifest = json.loads(content)
         sent = 0
