@@ -28,6 +28,7 @@ from workflows.release.tree import Tree
 
 DAY = 86_400.0
 _HOUR = 3600.0
+_ENDED_SECONDS = 60.0
 _DIGEST = re.compile(rb"sha256:[0-9a-f]{64}")
 _GOING = ".pruned-"
 _LOG_BYTES = 16 << 20
@@ -84,7 +85,8 @@ def prune(
 
 
 def _runs(settings: PlatformSettings, bounds: Bounds) -> Iterator[Leftover]:
-    root, before = settings.home / "runs", bounds.before(0)
+    # Whoever waits for a run still looks at how it ended.
+    root, before = settings.home / "runs", bounds.before(_ENDED_SECONDS)
     finished = [run for run in list_runs(settings.home) if run.done and run.engine is None]
     for run in finished[bounds.runs :]:
         ended = run.finished or run.created

@@ -6,11 +6,16 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.support.cli import Cli
 from tests.support.gitops import Remote
+from workflows.local import pruning
 
 
-def test_prune_shows_what_would_go_and_removes_it(cli: Cli, remote: Remote, tmp_path: Path) -> None:
+def test_prune_shows_what_would_go_and_removes_it(
+    cli: Cli, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert "`rookery up` first" in cli("prune").err
     shutil.copytree(remote.path, tmp_path / "home" / "gitops.git")
     assert "nothing to remove" in cli("prune").out
@@ -20,6 +25,7 @@ def test_prune_shows_what_would_go_and_removes_it(cli: Cli, remote: Remote, tmp_
         "spec: {entrypoint: a, templates: [{name: a, container: {image: rookery/x, command: ['true']}}]}\n"
     )
     assert cli("submit", "--file", file, "--wait").code == 0
+    monkeypatch.setattr(pruning, "_ENDED_SECONDS", 0.0)
     shown = cli("prune", "--older-than", "0", "--keep-runs", "0", "--dry-run")
     assert re.search(r"run +once +[\d.]+ kB +Succeeded", shown.out)
     assert cli("runs", "--json").json() != []

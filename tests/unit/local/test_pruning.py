@@ -71,6 +71,12 @@ def test_a_run_goes_when_it_is_old_and_not_among_the_newest(settings: PlatformSe
     assert sorted(path.name for path in (settings.home / "runs").iterdir()) == ["run-1", "run-10", "waiting"]
 
 
+def test_a_run_that_has_just_ended_stays_for_those_who_wait_for_it(settings: PlatformSettings) -> None:
+    _run(settings, "just-now", 10 / DAY)
+    _run(settings, "a-while-ago", 100 / DAY)
+    assert _gone(settings, Bounds(0, 0)) == {("run", "a-while-ago")}
+
+
 def test_nothing_goes_in_a_dry_run(settings: PlatformSettings) -> None:
     folder = _run(settings, "run-50", 50)
     found = list(prune(settings, Bounds(30, 0), dry_run=True))
