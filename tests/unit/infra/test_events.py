@@ -1,0 +1,62 @@
+"""Lines of Terraform's JSON output become progress, errors and what a plan would destroy."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from workflows.infra.events import Events
+
+
+def line(kind: str, **rest: Any) -> str:
+    return json.dumps({"type": kind, "@message": f"message of {kind}", **rest}) + "\n"
+
+
+def taken(*lines: str) -> tuple[Events, list[str]]:
+    said: list[str] = []
+    events = Events(said.append)
+    for text in lines:
+        events.take(text)
+    return events, said
+
+
+def test_progress_is_told_and_the_rest_is_not() -> None:
+    _, said = taken(
+        line("version"), line("apply_start"), line("refresh_start"), line("apply_progress"), line("outputs")
+    )
+    assert said == ["message of apply_start", "message of apply_progress"]
+
+
+def test_errors_are_kept_and_warnings_told() -> None:
+    error = {"severity": "error", "summary": "No network", "detail": "It is\n  gone."}
+    warning = {"severity": "warning", "summary": "Old"}
+    events, said = taken(line("diagnostic", diagnostic=error), line("diagnostic", diagnostic=warning))
+    assert events.errors == ["No network: It is gone."]
+    assert said == ["warning: Old"]
+
+
+def test_what_a_plan_destroys_or_replaces_is_known() -> None:
+    changes = [
+        line("planned_change", change={"action": action, "resource": {"addr": action}})
+        for action in ("create", "update", "delete", "replace", "import")
+    ]
+    events, _ = taken(
+        *changes, line("change_summary", changes={"add": 2, "change": 1, "remove": 2, "operation": "plan"})
+    )
+    assert events.destroyed == ["delete", "replace"]
+    assert events.changes == 5
+
+
+def test_a_machine_that_was_made_has_a_new_host_key() -> None:
+    def made(address: str) -> bool:
+        hook = {"action": "create", "resource": {"addr": address}}
+        return taken(line("apply_complete", hook=hook))[0].machines_made
+
+    assert made('module.nodes.libvirt_domain.node["node1"]')
+    assert made('module.nodes.openstack_compute_instance_v2.node["node1"]')
+    assert not made("module.nodes.libvirt_network.nodes")
+
+
+def test_what_is_no_event_is_told_as_it_is() -> None:
+    _, said = taken("panic: something\n", "\n", '"text"\n', "{}\n")
+    assert said == ["panic: something", '"text"', "{}"]
