@@ -2,7 +2,8 @@
 
     python tests/bench/bench_log.py [--turns 30] [--seconds 1] [--json FILE]
 
-Needs `wrk`. Turns alternate, so what else the machine does falls on both; figures are medians over turns.
+Needs `wrk`. Turns alternate, so what else the machine does falls on both; figures are medians over turns. Before them
+the same without HTTP: the least time of many short rounds of one digit's way from bytes to JSON.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,32 @@ end
 _RESULT = re.compile(r"RESULT (\d+) (\d+) (\d+) (\d+)")
 
 
+def in_process(folder: Path, rounds: int = 80, calls: int = 400) -> dict[str, float]:
+    """µs of one digit: without the log, with it, and with it when the picture is measured too."""
+    from services.bundle.reader import read_bundle
+    from services.serve.app import create_app
+    from services.serve.settings import ServeSettings
+
+    bundle, data = read_bundle(serve_models.tiny_digits(folder)), serve_models.digit_png(3)
+    without = create_app(bundle, ServeSettings(bundle=folder))
+    with_log = create_app(bundle, ServeSettings(bundle=folder, log_dir=folder / "spool", log_bytes=8 << 30))
+    measured = create_app(bundle, ServeSettings(bundle=folder, log_dir=folder / "third", log_bytes=8 << 30))
+    assert with_log.log is not None and measured.log is not None
+    with_log.log.wants_features = lambda: False  # type: ignore[method-assign]
+    measured.log.wants_features = lambda: True  # type: ignore[method-assign]
+    sides = {"without": without, "with": with_log, "with, measured": measured}
+    least = dict.fromkeys(sides, float("inf"))
+    for _ in range(rounds):
+        for name, app in sides.items():
+            began = time.perf_counter()
+            for _ in range(calls):
+                app.predict.quick(data, began)
+            least[name] = min(least[name], (time.perf_counter() - began) / calls * 1e6)
+    for app in sides.values():
+        app.close()
+    return least
+
+
 def turn(server: Server, script: Path, clients: int, seconds: float) -> dict[str, float]:
     """Requests a second, p50 and p95 in ms, processor µs a request."""
     before = cpu_seconds(server)
@@ -62,10 +90,17 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    if shutil.which("wrk") is None:
-        print("log: not measured, wrk is not installed")
-        return 0
     results: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="rookery-bench-") as name:
+        results["in process"] = in_process(Path(name))
+    print(
+        "A digit in process, µs: "
+        + ", ".join(f"{k} {v:.1f}" for k, v in results["in process"].items())
+        + "\n"
+    )
+    if shutil.which("wrk") is None:
+        print("over HTTP: not measured, wrk is not installed")
+        return 0
     print("| Input | Clients | What | without | with | ratio |\n|---|---:|---|---:|---:|---:|")
     with tempfile.TemporaryDirectory(prefix="rookery-bench-") as name:
         folder = Path(name)
