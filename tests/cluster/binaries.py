@@ -118,7 +118,7 @@ def build(component: Component) -> None:
     shutil.copytree(component.module, work)
     options = ["-trimpath"]
     if component.vendored:
-        run("go", "mod", "vendor", cwd=work)
+        run("go", "mod", "vendor", "-e", cwd=work)
         complete_workflows(work)
         options.append("-mod=vendor")
     stamped = " ".join(f"-X {name}={value}" for name, value in component.variables.items())
