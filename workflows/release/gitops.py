@@ -158,10 +158,12 @@ class GitOps:
             time.sleep(random.uniform(0, min(_LONGEST_PAUSE_SECONDS, _PAUSE_SECONDS * 2 ** min(tries, 5))))  # noqa: S311
 
     def _has(self, revision: str) -> bool:
+        """Whether the branch, as it was fetched last, has a commit; others may lie in the cache, never pushed."""
         if not re.fullmatch(r"[0-9a-f]{7,64}", revision):
             raise InvalidInput("this is no commit", value=revision)
         there = (self.path / "HEAD").exists()
-        return there and self.git.succeeds("cat-file", "-e", f"{revision}^{{commit}}")
+        branch = f"refs/remotes/origin/{self.settings.branch}"
+        return there and self.git.succeeds("merge-base", "--is-ancestor", revision, branch)
 
     def _commit_object(self, tree: Tree, message: Message) -> str:
         made = self.git.run(

@@ -172,3 +172,13 @@ def test_hostile_text_stays_inside_its_line() -> None:
         "Action: test",
         "Reason: bad Image: sha256:0 To: production",
     ]
+
+
+def test_a_commit_that_was_never_pushed_is_not_in_the_branch(ops: GitOps) -> None:
+    tree = ops.tree()
+    tree.write(PATH, b"a")
+    stray = ops._commit_object(tree, Message("stray", {"Action": "test"}))
+    with pytest.raises(NotFound, match="no such commit"):
+        ops.tree(stray)
+    made = ops.commit(note(b"b"))  # type: ignore[arg-type]
+    assert ops.tree(made.revision).read(PATH) == b"b"
