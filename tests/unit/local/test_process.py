@@ -19,7 +19,6 @@ def test_a_fork_server_that_always_ends_is_not_started_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "deadly.py").write_text("import os\nos._exit(1)\n")
-    monkeypatch.setattr(process, "_RUNNER_MODULES", ())
     monkeypatch.setattr(process, "_MAX_RESTARTS", 2)
     launcher = Launcher(tmp_path, ["deadly"])
     try:
