@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from services.common.errors import NotFound
+from services.common.errors import NotFound, Unavailable
 from services.monitor.objects import Objects
 from services.monitor.reference import References
 from services.monitor.segment import Segment
@@ -51,6 +51,7 @@ class Archive:
         self.references = References(objects)
         self._lock = threading.RLock()
         self._days: dict[tuple[str, str, str], Day] = {}
+        self._swept: set[tuple[str, str, str]] = set()
 
     def put(self, segment: Segment) -> bool:
         """Write one segment; False when it is there already.
@@ -100,6 +101,9 @@ class Archive:
         With `prefix` also the columns of a file whose names begin so.
 
         Rows are those with `begin` <= time < `end`; their order is not that of time.
+
+        Raises:
+            Unavailable: files were merged while this was reading; asking again is safe.
         """
         for name in _days(begin, end):
             with self._lock:
@@ -108,6 +112,9 @@ class Archive:
                 try:
                     data = self.objects.get(f"{kind}/{application}/{environment}/{name}/{item}.parquet")
                 except NotFound:
+                    with self._lock:
+                        if item in self._day(application, environment, name).replaced:
+                            raise Unavailable("the log was tidied meanwhile, ask again", value=item) from None
                     continue
                 yield read_columns(data, columns, begin, end, prefix)
 
@@ -118,6 +125,7 @@ class Archive:
             for name in self._day_names(application, environment):
                 with self._lock:
                     day = self._day(application, environment, name)
+                    self._sweep((application, environment, name), day)
                     small = sorted(day.summaries, key=lambda item: day.rows[item])[:_MERGE_MOST]
                     small = [item for item in small if day.rows[item] < 1_000_000]
                     past = name < today.isoformat()
@@ -174,6 +182,16 @@ class Archive:
             for kind in _KINDS:
                 self.objects.delete(f"{kind}/{place}/{item}.parquet")
         return len(names)
+
+    def _sweep(self, key: tuple[str, str, str], day: Day) -> None:
+        """Once a process: remove what a merge that died had replaced and not yet removed."""
+        if key in self._swept or not day.replaced:
+            return
+        for kind in _KINDS:
+            for item in list(self.objects.list(f"{kind}/{'/'.join(key)}")):
+                if item.key.rsplit("/", 1)[1].removesuffix(".parquet") in day.replaced:
+                    self.objects.delete(item.key)
+        self._swept.add(key)
 
     def _write_summary(self, place: str, summary: Summary, rows: int, replaces: list[str]) -> None:
         content: dict[str, Any] = {**summary.as_dict(), "rows": rows, "replaces": replaces}

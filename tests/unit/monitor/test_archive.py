@@ -131,6 +131,18 @@ def test_a_merge_that_dies_anywhere_counts_nothing_twice_and_loses_nothing(
     assert not again.put(parse_segment(files[0]))
     again.merge(today=date(2026, 6, 2))
     assert count(again) == len(rows(again)) == 80
+    (name,) = again._day("birds", "production", "2026-06-01").summaries
+    assert [path.stem for path in tmp_path.glob("predictions/*/*/*/*")] == [name]
+
+
+def test_who_reads_while_files_are_merged_is_told_to_ask_again(archive: Archive) -> None:
+    fill(archive, 8)
+    reading = archive.read("predictions", "birds", "production", BEGIN, END, ["label"])
+    next(reading)
+    archive.merge(today=date(2026, 6, 2))
+    with pytest.raises(Unavailable, match="ask again"):
+        list(reading)
+    assert len(rows(archive)) == 80
 
 
 @pytest.mark.parametrize("changes", range(3))
