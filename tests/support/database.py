@@ -33,7 +33,9 @@ class Database:
         self._run("initdb", "--username=postgres", "--auth=scram-sha-256", f"--pwfile={self._word(password)}",
                   "--locale=C.UTF-8", "--no-sync", "-D", str(folder / "data"))  # fmt: skip
         single = [_program("postgres"), "--single", "-j", "-D", str(folder / "data"), "postgres"]
-        orders = f"CREATE ROLE mlflow LOGIN PASSWORD '{password}';\n\nCREATE DATABASE mlflow OWNER mlflow;\n\n"
+        orders = (
+            f"CREATE ROLE mlflow LOGIN PASSWORD '{password}';\n\nCREATE DATABASE mlflow OWNER mlflow;\n\n"
+        )
         subprocess.run(
             [*_as_user(), *single], input=orders.encode(), check=True, capture_output=True, cwd="/"
         )
