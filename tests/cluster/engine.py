@@ -123,18 +123,18 @@ def start_process(name: str, *command: str | Path) -> int:
     """Start a process of its own session that outlives this one; its log and id are kept in the cache."""
     logs = cache() / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    with (logs / f"{name}.log").open("ab") as log:
-        started = subprocess.Popen(
-            [str(word) for word in command],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+    words = [str(word) for word in command]
+    path = shutil.which(words[0])
+    if path is None:
+        raise ClusterError(f"{words[0]} is not installed")
+    with (logs / f"{name}.log").open("ab") as log, Path(os.devnull).open() as nothing:
+        actions = [(os.POSIX_SPAWN_DUP2, nothing.fileno(), 0)]
+        actions += [(os.POSIX_SPAWN_DUP2, log.fileno(), stream) for stream in (1, 2)]
+        pid = os.posix_spawn(path, words, os.environ, file_actions=actions, setsid=True)
     record = cache() / "run" / f"{name}.json"
     record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps({"pid": started.pid, "program": Path(str(command[0])).name}))
-    return started.pid
+    record.write_text(json.dumps({"pid": pid, "program": Path(words[0]).name}))
+    return pid
 
 
 def running(name: str) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 
@@ -119,4 +118,4 @@ def remove_all() -> None:
 
 def kubeconfig() -> Path:
     """Where the playbooks of the test inventory leave the administrator's kubeconfig."""
-    return Path(os.environ.get("ROOKERY_KUBECONFIG") or cache() / "kubeconfig")
+    return cache() / "kubeconfig"
