@@ -14,6 +14,18 @@ Tell = Callable[[str], None]
 
 _TOLD = frozenset({"apply_start", "apply_progress", "apply_complete", "apply_errored", "change_summary"})
 MACHINES = ("libvirt_domain", "openstack_compute_instance_v2")
+# What the OpenStack provider writes into the state only once it is ready, though it exists before.
+_KNOWN_LATE = frozenset(
+    f"openstack_{name}"
+    for name in (
+        "blockstorage_volume_v3",
+        "compute_volume_attach_v2",
+        "networking_floatingip_v2",
+        "networking_network_v2",
+        "networking_port_v2",
+        "networking_subnet_v2",
+    )
+)
 
 
 @dataclass
@@ -32,6 +44,7 @@ class Events:
     destroyed: list[str] = field(default_factory=list)
     made: list[str] = field(default_factory=list)
     changes: int = 0
+    _under_way: set[str] = field(default_factory=set)
 
     def take(self, line: str) -> None:
         """Notes one line of output; a line that is no event is told as it is."""
@@ -51,8 +64,8 @@ class Events:
         elif kind == "change_summary":
             changes = event["changes"]
             self.changes = sum(changes.get(name, 0) for name in ("add", "change", "import", "remove"))
-        elif kind == "apply_complete" and event["hook"]["action"] == "create":
-            self.made.append(event["hook"]["resource"]["addr"])
+        elif kind.startswith("apply_"):
+            self._applied(kind, event["hook"])
         if kind in _TOLD:
             self.tell(event["@message"])
 
@@ -68,6 +81,19 @@ class Events:
     def _planned(self, change: dict[str, Any]) -> None:
         if change["action"] in ("delete", "replace"):
             self.destroyed.append(change["resource"]["addr"])
+
+    def _applied(self, kind: str, hook: dict[str, Any]) -> None:
+        address = hook["resource"]["addr"]
+        if kind == "apply_start" and hook["action"] == "create":
+            self._under_way.add(address)
+        elif kind in ("apply_complete", "apply_errored"):
+            self._under_way.discard(address)
+            if kind == "apply_complete" and hook["action"] == "create":
+                self.made.append(address)
+
+    def safe(self) -> bool:
+        """Whether nothing exists just now that an interrupt would keep out of the state."""
+        return not any(part in _KNOWN_LATE for address in self._under_way for part in address.split("."))
 
     @property
     def machines_made(self) -> bool:

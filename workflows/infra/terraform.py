@@ -1,4 +1,4 @@
-"""Terraform by way of python-terraform, and around what it does badly (docs/decisions/0006).
+"""Terraform by way of python-terraform, and around what it does badly (docs/decisions/0009).
 
 python-terraform knows how options are written; commands are run here, so that their output is seen as it comes and an
 interrupt reaches Terraform once.
@@ -10,11 +10,8 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from python_terraform import Terraform as Commands
 
 from services.common.errors import InvalidInput, NotFound, RookeryError
 from workflows.infra.events import Events, Tell
+from workflows.infra.interrupt import Interrupt
 
 OLDEST = (1, 9, 0)
 _READ_SECONDS = 120
@@ -78,7 +76,9 @@ class Terraform:
     def events(self, tell: Tell, name: str, *arguments: str, **options: Any) -> tuple[int, Events]:
         """Runs a command that speaks JSON; exit code and what it said."""
         events = Events(tell)
-        code = self._run(self.command(name, *arguments, json=FLAG, input=False, **options), events.take)
+        code = self._run(
+            self.command(name, *arguments, json=FLAG, input=False, **options), events.take, events.safe
+        )
         return code, events
 
     def show(self, tell: Tell, name: str, *arguments: str, **options: Any) -> int:
@@ -117,7 +117,9 @@ class Terraform:
             return ""
         raise TerraformFailed(f"terraform {name} failed: {_first_error(done.stderr)}")
 
-    def _run(self, command: list[str], line: Callable[[str], object]) -> int:
+    def _run(
+        self, command: list[str], line: Callable[[str], object], safe: Callable[[], bool] = lambda: True
+    ) -> int:
         with subprocess.Popen(
             command,
             cwd=self.folder,
@@ -130,44 +132,16 @@ class Terraform:
             start_new_session=True,
         ) as process:
             assert process.stdout is not None
-            with _interrupts(process, self._stop_seconds) as interrupted:
+            with Interrupt(process, self._stop_seconds, safe) as interrupt:
                 for text in process.stdout:
                     line(text)
+                    interrupt.look()
                 code = process.wait()
-        if interrupted.is_set():
+        if interrupt.asked:
             raise Interrupted(
                 "interrupted; what was made is in the state, and the same command goes on from there"
             )
         return code
-
-
-@contextmanager
-def _interrupts(process: subprocess.Popen[str], stop_seconds: float) -> Iterator[threading.Event]:
-    """Hands SIGINT and SIGTERM on: Terraform ends what it is making and writes its state; a second one ends it at once.
-
-    Outside the main thread nothing is handed on.
-    """
-    asked = threading.Event()
-    timer = threading.Timer(stop_seconds, process.kill)
-    timer.daemon = True
-
-    def hand_on(_number: int, _frame: object) -> None:
-        if not asked.is_set():
-            asked.set()
-            timer.start()
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    former = {number: signal.signal(number, hand_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        timer.cancel()
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def check_version(binary: str) -> str:

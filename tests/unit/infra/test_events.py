@@ -12,6 +12,10 @@ def line(kind: str, **rest: Any) -> str:
     return json.dumps({"type": kind, "@message": f"message of {kind}", **rest}) + "\n"
 
 
+def hook(kind: str, address: str, action: str = "create") -> str:
+    return line(kind, hook={"action": action, "resource": {"addr": address}})
+
+
 def taken(*lines: str) -> tuple[Events, list[str]]:
     said: list[str] = []
     events = Events(said.append)
@@ -22,7 +26,11 @@ def taken(*lines: str) -> tuple[Events, list[str]]:
 
 def test_progress_is_told_and_the_rest_is_not() -> None:
     _, said = taken(
-        line("version"), line("apply_start"), line("refresh_start"), line("apply_progress"), line("outputs")
+        line("version"),
+        hook("apply_start", "x.y"),
+        line("refresh_start"),
+        hook("apply_progress", "x.y"),
+        line("outputs"),
     )
     assert said == ["message of apply_start", "message of apply_progress"]
 
@@ -49,8 +57,7 @@ def test_what_a_plan_destroys_or_replaces_is_known() -> None:
 
 def test_a_machine_that_was_made_has_a_new_host_key() -> None:
     def made(address: str) -> bool:
-        hook = {"action": "create", "resource": {"addr": address}}
-        return taken(line("apply_complete", hook=hook))[0].machines_made
+        return taken(hook("apply_complete", address))[0].machines_made
 
     assert made('module.nodes.libvirt_domain.node["node1"]')
     assert made('module.nodes.openstack_compute_instance_v2.node["node1"]')
@@ -60,3 +67,14 @@ def test_a_machine_that_was_made_has_a_new_host_key() -> None:
 def test_what_is_no_event_is_told_as_it_is() -> None:
     _, said = taken("panic: something\n", "\n", '"text"\n', "{}\n")
     assert said == ["panic: something", '"text"', "{}"]
+
+
+def test_an_interrupt_waits_for_what_is_not_yet_in_the_state() -> None:
+    port = 'module.nodes.openstack_networking_port_v2.external["node1"]'
+    server = 'module.nodes.openstack_compute_instance_v2.node["node1"]'
+    events, _ = taken(hook("apply_start", server), hook("apply_start", port, "delete"))
+    assert events.safe()
+    events.take(hook("apply_start", port))
+    assert not events.safe()
+    events.take(hook("apply_errored", port))
+    assert events.safe()

@@ -125,3 +125,40 @@ def test_events_of_a_command(tmp_path: Path) -> None:
         lambda _: None, "plan"
     )
     assert code == 1 and isinstance(events, Events) and events.errors == ["Bad"]
+
+
+def test_an_interrupt_comes_when_nothing_is_lost_by_it(tmp_path: Path) -> None:
+    start, end = (
+        f'{{"type":"{kind}","@message":"{kind}","hook":{{"action":"create","resource":'
+        '{"addr":"openstack_networking_port_v2.a"}}}'
+        for kind in ("apply_start", "apply_complete")
+    )
+    binary = script(
+        tmp_path,
+        f"trap 'echo asked >>log; exit 1' INT\necho '{start}'\nsleep 1; echo made >>log; echo '{end}'\nsleep 30 & wait",
+    )
+
+    def take(said: str) -> None:
+        if said == "apply_start":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        Terraform(tmp_path, binary).events(take, "apply")
+    assert (tmp_path / "log").read_text() == "made\nasked\n"
+
+
+def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
+    start = (
+        '{"type":"apply_start","@message":"on","hook":{"action":"create",'
+        '"resource":{"addr":"openstack_networking_port_v2.a"}}}'
+    )
+    binary = script(tmp_path, f"trap 'exit 1' INT\necho '{start}'\nsleep 30 & wait")
+    began = time.monotonic()
+
+    def take(_said: str) -> None:
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        Terraform(tmp_path, binary).events(take, "apply")
+    assert time.monotonic() - began < 20
