@@ -34,7 +34,7 @@ class Events:
 
     Attributes:
         errors: summary and detail of each error.
-        destroyed: addresses that the plan destroys or replaces.
+        destroyed: addresses that the plan destroys or replaces, though they were made whole.
         made: addresses that were made.
         changes: how many resources the plan adds, changes, imports or removes.
     """
@@ -79,7 +79,8 @@ class Events:
             self.tell(f"warning: {text}")
 
     def _planned(self, change: dict[str, Any]) -> None:
-        if change["action"] in ("delete", "replace"):
+        # One that was being made when an interrupt came is tainted: nothing is lost by making it again.
+        if change["action"] in ("delete", "replace") and change.get("reason") != "tainted":
             self.destroyed.append(change["resource"]["addr"])
 
     def _applied(self, kind: str, hook: dict[str, Any]) -> None:

@@ -48,6 +48,8 @@ def test_what_a_plan_destroys_or_replaces_is_known() -> None:
         line("planned_change", change={"action": action, "resource": {"addr": action}})
         for action in ("create", "update", "delete", "replace", "import")
     ]
+    tainted = {"action": "replace", "reason": "tainted", "resource": {"addr": "half-made"}}
+    changes.append(line("planned_change", change=tainted))
     events, _ = taken(
         *changes, line("change_summary", changes={"add": 2, "change": 1, "remove": 2, "operation": "plan"})
     )

@@ -135,7 +135,7 @@ def test_an_interrupt_comes_when_nothing_is_lost_by_it(tmp_path: Path) -> None:
     )
     binary = script(
         tmp_path,
-        f"trap 'echo asked >>log; exit 1' INT\necho '{start}'\nsleep 1; echo made >>log; echo '{end}'\nsleep 30 & wait",
+        f"trap 'echo asked >>log; exit 1' INT\necho '{start}'\nsleep 1; echo made >>log; echo '{end}'\nwhile :; do sleep 0.1; done",
     )
 
     def take(said: str) -> None:
@@ -152,7 +152,7 @@ def test_a_second_interrupt_does_not_wait(tmp_path: Path) -> None:
         '{"type":"apply_start","@message":"on","hook":{"action":"create",'
         '"resource":{"addr":"openstack_networking_port_v2.a"}}}'
     )
-    binary = script(tmp_path, f"trap 'exit 1' INT\necho '{start}'\nsleep 30 & wait")
+    binary = script(tmp_path, f"trap 'exit 1' INT\necho '{start}'\nwhile :; do sleep 0.1; done")
     began = time.monotonic()
 
     def take(_said: str) -> None:
