@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.manifests.conftest import Built
-from tests.support.manifests import Resource, one, overlays
+from tests.support.manifests import ROOT, Resource, one, overlays
 
 CLUSTER_WIDE = {"Namespace"}
 GROUPS = {"v1": ""}
@@ -15,12 +18,17 @@ GROUPS = {"v1": ""}
 
 def application(built: Built, folder: str) -> Resource:
     """The spec of the application that follows a folder."""
+    spec: Resource = follower(built, folder)["spec"]
+    return spec
+
+
+def follower(built: Built, folder: str) -> Resource:
+    """The application that follows a folder, or the template of it."""
     argocd = built["k8s/argocd"]
     if folder == "k8s/argocd":
-        spec: Resource = one(argocd, "Application")["spec"]
-        return spec
+        return one(argocd, "Application")
     sets = [
-        each["spec"]["template"]["spec"]
+        each["spec"]["template"]
         for each in argocd
         if each["kind"] == "ApplicationSet"
         and any(
@@ -86,3 +94,58 @@ def test_names_of_applications_follow_folders(neutral: Built) -> None:
     assert sets["platform"]["syncPolicy"]["preserveResourcesOnDeletion"] is True
     names = [str(folder).rpartition("/")[2] for folder in overlays() if "apps" not in str(folder)]
     assert len(names) == len(set(names))
+
+
+def files_of(folder: Path) -> set[Path]:
+    """Every file that kustomize reads for a folder, the folders that it includes in the same way."""
+    description = next(path for path in folder.glob("kustomization.y*ml"))
+    content = yaml.safe_load(description.read_text())
+    found = {description}
+    named = [
+        *content.get("resources", []),
+        *content.get("components", []),
+        *content.get("configurations", []),
+    ]
+    named += [patch["path"] for patch in content.get("patches", []) if "path" in patch]
+    for generator in content.get("configMapGenerator", []):
+        named += [name.rpartition("=")[2] for name in generator.get("files", [])]
+    for name in named:
+        path = (folder / name).resolve()
+        found |= files_of(path) if path.is_dir() else {path}
+    return found
+
+
+def watched(template: Resource, folder: str) -> list[str]:
+    """The paths of the annotation, with the choices by the folder's name made as Argo CD makes them."""
+    text = template["metadata"]["annotations"]["argocd.argoproj.io/manifest-generate-paths"]
+
+    def choose(found: re.Match[str]) -> str:
+        return found[2] if folder.rpartition("/")[2] == found[1] else ""
+
+    text = re.sub(r'\{\{if\s+eq \.path\.basename "(\w+)"\}\}(.*?)\{\{end\}\}', choose, text)
+    assert "{{" not in text
+    return [path.lstrip("/") if path != "." else folder for path in text.split(";")]
+
+
+@pytest.mark.parametrize("folder", [str(folder) for folder in overlays()])
+def test_a_push_that_touches_a_folder_is_noticed(folder: str, neutral: Built) -> None:
+    paths = watched(follower(neutral, folder), folder)
+    files = {str(path.relative_to(ROOT)) for path in files_of(ROOT / folder)}
+    assert f"{folder}/kustomization.yaml" in files and "k8s/site/facts/settings.yaml" in files
+    for file in files:
+        assert any(file == path or file.startswith(f"{path}/") or Path(file).match(path) for path in paths), (
+            file
+        )
+
+
+def test_a_release_is_nothing_to_the_platform(neutral: Built) -> None:
+    released = Path("k8s/apps/digits/staging/release/kustomization.yaml")
+    noticed = {
+        folder
+        for folder in neutral
+        if any(
+            str(released).startswith(f"{path}/") or released.match(path)
+            for path in watched(follower(neutral, folder), folder)
+        )
+    }
+    assert noticed == {"k8s/apps/digits/staging"}
