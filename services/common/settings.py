@@ -41,7 +41,9 @@ class Settings(BaseSettings):
             field = cls.model_fields.get(name)
             secret = field is not None and field.annotation is SecretStr
             value = None if secret else first.get("input")
-            raise InvalidInput(f"setting `{name}`: {first['msg']}", value=value) from (None if secret else error)
+            raise InvalidInput(f"setting `{name}`: {first['msg']}", value=value) from (
+                None if secret else error
+            )
 
     @model_validator(mode="before")
     @classmethod

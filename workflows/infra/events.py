@@ -66,7 +66,7 @@ class Events:
             self.changes = sum(changes.get(name, 0) for name in ("add", "change", "import", "remove"))
         elif kind.startswith("apply_"):
             self._applied(kind, event["hook"])
-        if kind in _TOLD:
+        if kind in _TOLD and event.get("hook", {}).get("action") != "read":
             self.tell(event["@message"])
 
     def _diagnostic(self, found: dict[str, Any]) -> None:

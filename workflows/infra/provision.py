@@ -72,17 +72,17 @@ class Provisioner:
         with locked(self.site):
             self._prepare()
             known = {layer: self._terraform(layer) for layer in self.site.layers}
-            found = {layer: terraform.resources() for layer, terraform in known.items()}
-            if not any(found.values()):
-                self._forget(MACHINES)
-                raise diagnosis.nothing_known(self.site)
+            found = {layer: _real(terraform.resources()) for layer, terraform in known.items()}
             going = [
                 layer
                 for layer in reversed(self.site.layers)
                 if found[layer] and (layer == MACHINES or with_volume)
             ]
+            if not going:
+                self._forget(MACHINES)
+                raise diagnosis.nothing_known(self.site)
             count = sum(len(found[layer]) for layer in going)
-            if going and not ask(f"Destroy {count} resources of {self.site.name} ({' and '.join(going)})?"):
+            if not ask(f"Destroy {count} resources of {self.site.name} ({' and '.join(going)})?"):
                 raise Refused(f"{self.site.name} is left as it is", allowed="--yes")
             for layer in going:
                 self._destroy(layer)
@@ -191,3 +191,8 @@ _MAY_GO = """resource "openstack_blockstorage_volume_v3" "data" {
 
 def _nobody(_line: str) -> None:
     pass
+
+
+def _real(addresses: list[str]) -> list[str]:
+    """Without what exists in the state alone: a state that was begun anew beside its lost machines has nothing else."""
+    return [address for address in addresses if "terraform_data." not in address]

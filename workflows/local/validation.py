@@ -258,6 +258,8 @@ class _Check:
                 raise self.fail(
                     ".dag.target", "there is no such task", value=target, allowed=nearest(target, tasks)
                 )
+        if any(task.depends for task in tasks.values()) and any(task.dependencies for task in tasks.values()):
+            raise self.fail(".dag", "cannot use both depends and dependencies in the same DAG")
         before: dict[str, set[str]] = {}
         for task in tasks.values():
             self.ancestors(task, tasks, before, ())
