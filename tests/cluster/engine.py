@@ -148,7 +148,10 @@ def running(name: str) -> int | None:
         state = Path(f"/proc/{known['pid']}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except OSError:
         return None
-    same = any(Path(word.decode(errors="replace")).name == known["program"] for word in words[:2])
+    # Between its birth and its exec a process has no words yet: it lives.
+    same = not any(words) or any(
+        Path(word.decode(errors="replace")).name == known["program"] for word in words[:2]
+    )
     return int(known["pid"]) if same and state != "Z" else None
 
 

@@ -135,7 +135,8 @@ def test_an_interrupt_comes_when_nothing_is_lost_by_it(tmp_path: Path) -> None:
     )
     binary = script(
         tmp_path,
-        f"trap 'echo asked >>log; exit 1' INT\necho '{start}'\nsleep 1; echo made >>log; echo '{end}'\nwhile :; do sleep 0.1; done",
+        f"trap 'echo asked >>log; exit 1' INT\necho '{start}'\nsleep 1; echo made >>log; echo '{end}'\n"
+        "while :; do sleep 0.1; done",
     )
 
     def take(said: str) -> None:
