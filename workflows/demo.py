@@ -18,9 +18,9 @@ from workflows.commands.templates import RENDERED
 from workflows.commands.watching import follow, seconds_of
 from workflows.commands.workplace import Here
 from workflows.local import control, engine_runs, platform
+from workflows.local.members import EVALUATE, HOST, MLFLOW
 from workflows.local.ports import PortChoice
 from workflows.local.runs import Run, logs
-from workflows.local.services import EVALUATE, HOST, MLFLOW
 from workflows.local.settings import PlatformSettings
 from workflows.local.status import EnvironmentStatus, environment_statuses
 from workflows.local.templates import TemplateStore

@@ -11,6 +11,26 @@ from pydantic_settings import BaseSettings
 
 from services.common.errors import InvalidInput
 
+# Each service has a prefix of its own, so that one environment may hold the settings of all of them.
+SERVICES = tuple(
+    f"ROOKERY_{name}_"
+    for name in (
+        *(
+            "TRAIN",
+            "EVALUATE",
+            "SERVE",
+            "MONITOR",
+            "ARBITER",
+            "NOTIFY",
+            "NOTICES",
+            "LABELS",
+            "BOARD",
+            "OBSERVE",
+        ),
+        *("S3", "GIT", "REGISTRY", "INFRA", "TRACKING"),
+    )
+)
+
 
 class Settings(BaseSettings):
     """Settings read from the environment variables that begin with the model's `env_prefix`.

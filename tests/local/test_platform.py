@@ -23,7 +23,7 @@ from workflows.local.processes import Process, read_json, wait_gone, write_pid_f
 from workflows.local.remote import ensure_remote, newer_in_checkout
 from workflows.local.settings import PlatformSettings
 
-SERVICES = {"mlflow", "train", "evaluate", "deployer"}
+SERVICES = {"mlflow", "train", "evaluate", "monitor", "deployer"}
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def test_every_service_answers_on_the_loopback_only(up: Platform) -> None:
     ports = up.json("status")["ports"]
     assert set(up.pids()) == SERVICES
-    for name, path in (("mlflow", "/health"), ("train", "/readyz"), ("evaluate", "/readyz")):
+    for name, path in (("mlflow", "/health"), ("train", "/readyz"), ("evaluate", "/readyz"), ("monitor", "/readyz")):
         assert (
             httpx.get(f"http://127.0.0.1:{ports[name]}{path}", timeout=10, trust_env=False).status_code == 200
         )

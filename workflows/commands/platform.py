@@ -35,9 +35,12 @@ def up(
             help="fixed: refuse when a port is taken. auto: move what is taken. random: free ports for everything."
         ),
     ] = PortChoice.FIXED,
+    besides: Annotated[
+        str, typer.Option("--with", help="Parts that run only when asked for, with commas between.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Start the platform: MLflow, the train and evaluate services, the deployer and the GitOps remote.
+    """Start the platform: MLflow, the train and evaluate services, the monitor, the deployer and the GitOps remote.
 
     What runs already stays as it is, so it can be called at any time.
 
@@ -55,7 +58,8 @@ def up(
         if not as_json:
             say(f"{name:<10} {what}")
 
-    began = platform.up(chosen, tell, ports)
+    packs = tuple(part.strip() for part in besides.split(",") if part.strip())
+    began = platform.up(chosen, tell, ports, packs=packs)
     notes = remote.newer_in_checkout(chosen)
     if as_json:
         moved = {" ".join(place): port for place, port in began.moved.items()}

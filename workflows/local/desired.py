@@ -74,5 +74,12 @@ def _read_release(tree: Tree, facts: ApplicationFacts, environment: str) -> Rele
         return error
     proof = found.evidence
     return Release(
-        facts.name, environment, proof.image_digest, proof.bundle_digest, proof.model_version, port, commit
+        facts.name,
+        environment,
+        proof.image_digest,
+        proof.bundle_digest,
+        proof.model_version,
+        port,
+        commit,
+        facts.ports.get("canary", 0) if environment == "production" else 0,
     )

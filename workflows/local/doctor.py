@@ -15,13 +15,14 @@ from typing import Literal
 
 from services.common.digest import short
 from services.common.errors import RookeryError
+from services.common.settings import SERVICES
 from workflows.local import platform
 from workflows.local.desired import read_desired, read_tip
+from workflows.local.members import chosen_members, with_ports
 from workflows.local.placement import environment_ports
 from workflows.local.ports import describe_owner, is_free, owner
 from workflows.local.processes import read_pid_file
 from workflows.local.remote import checkout_head, newer_in_checkout
-from workflows.local.services import PORTS
 from workflows.local.serving import Release
 from workflows.local.settings import PlatformSettings
 from workflows.release.image import ImageStore
@@ -128,9 +129,8 @@ def _checkout(settings: PlatformSettings) -> Iterator[Finding]:
 
 def _variables(settings: PlatformSettings) -> Iterator[Finding]:
     known = {f"ROOKERY_{name.upper()}" for name in PlatformSettings.model_fields} | {"ROOKERY_APPLICATION"}
-    parts = ("ROOKERY_TRAIN_", "ROOKERY_EVALUATE_", "ROOKERY_SERVE_", "ROOKERY_GIT_")
     for name in sorted(os.environ):
-        if name.startswith("ROOKERY_") and name not in known and not name.startswith(parts):
+        if name.startswith("ROOKERY_") and name not in known and not name.startswith(SERVICES):
             yield Finding("warning", "variable", f"{name} is no setting of the platform", f"`unset {name}`")
 
 
@@ -151,7 +151,8 @@ def _processes(settings: PlatformSettings) -> Iterator[Finding]:
 
 def _ports(settings: PlatformSettings) -> Iterator[Finding]:
     own = platform.own_pids(settings)
-    wanted: dict[str, int] = {name: int(getattr(settings, f"{name}_port")) for name in PORTS}
+    names = with_ports(chosen_members())
+    wanted: dict[str, int] = {name: int(getattr(settings, f"{name}_port")) for name in names}
     wanted |= platform.known_ports(settings)
     if (settings.gitops / "HEAD").exists():
         places = environment_ports(settings)

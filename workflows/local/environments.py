@@ -13,7 +13,7 @@ from pathlib import Path
 
 from services.common.errors import RookeryError
 from services.common.files import write_json
-from workflows.local.serving import Record, Release, Serving, Starting
+from workflows.local.serving import Key, Record, Release, Serving, Starting
 from workflows.local.settings import PlatformSettings
 from workflows.local.sockets import Sockets
 from workflows.release.image import ImageStore
@@ -50,7 +50,7 @@ class Environment(threading.Thread):
         self._failures = 0
         self._not_before = 0.0
         self._status: dict[str, object] = {}
-        self._since: tuple[tuple[str, str, int], str] | None = None
+        self._since: tuple[Key, str] | None = None
 
     def want(self, release: Release | None, problem: str = "") -> None:
         """Says what git wants now; with a `problem` git cannot be understood, and the old one stays."""

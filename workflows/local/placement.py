@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from services.common.errors import Conflict
-from workflows.local import services
 from workflows.local.desired import read_tip
+from workflows.local.members import Member, chosen_members, with_ports
 from workflows.local.ports import PortChoice, describe_owner, free_ports, is_free, owner
 from workflows.local.processes import read_pid_file
 from workflows.local.remote import move_ports
@@ -17,22 +17,30 @@ from workflows.release.git import Git
 from workflows.release.tree import Tree
 
 
-def choose_ports(settings: PlatformSettings, known: Mapping[str, int], choice: PortChoice) -> dict[str, int]:
-    """Service → port. A service that runs keeps its port, and one that died beside it gets its own again.
+def choose_ports(
+    settings: PlatformSettings,
+    known: Mapping[str, int],
+    choice: PortChoice,
+    members: tuple[Member, ...] = (),
+) -> dict[str, int]:
+    """Service → port, for these members, or for those that always belong to the platform.
+
+    A service that runs keeps its port, and one that died beside it gets its own again.
 
     Raises:
         Conflict: a port is taken by somebody else and `choice` is fixed.
     """
     chosen: dict[str, int] = {}
-    running_ports = {name: _running_port(settings.home / "pids" / f"{name}.json") for name in services.PORTS}
+    names = with_ports(members or chosen_members())
+    running_ports = {name: _running_port(settings.home / "pids" / f"{name}.json") for name in names}
     partly = any(port is not None for port in running_ports.values())
-    for name in services.PORTS:
+    for name in names:
         wanted = int(getattr(settings, f"{name}_port"))
         running = running_ports[name]
         if running is not None:
             chosen[name] = running
-        elif partly and is_free(known.get(name, wanted)):
-            chosen[name] = known.get(name, wanted)
+        elif partly and name in known and is_free(known[name]):
+            chosen[name] = known[name]
         elif choice is PortChoice.RANDOM or wanted == 0:
             chosen[name] = _again_or_new(known.get(name, 0), set(chosen.values()))
         elif is_free(wanted):

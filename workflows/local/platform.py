@@ -16,6 +16,7 @@ from services.common.files import write_json
 from workflows.infra.sites import sites_with_state
 from workflows.local import services
 from workflows.local.desired import read_tip
+from workflows.local.members import DEPLOYER, MEMBERS, PACKS, chosen_members, with_ports
 from workflows.local.placement import choose_ports, place_environments
 from workflows.local.policies import write_policies
 from workflows.local.ports import PortChoice
@@ -44,6 +45,8 @@ _FOLDERS = (
     "train",
     "evaluate",
     "deploy",
+    "monitor",
+    "spool",
     "data",
     "config",
     "logs",
@@ -73,27 +76,32 @@ def up(
     choice: PortChoice = PortChoice.FIXED,
     *,
     wait: bool = True,
+    packs: tuple[str, ...] = (),
 ) -> Started:
     """Brings the platform up; what runs already stays as it is.
 
     Args:
         progress: told (process, what happens).
+        packs: what runs besides the core; parts that were added before and still run stay.
 
     Raises:
         Conflict: a port is taken; the message names it, its owner and what to do.
         InvalidInput: no git checkout to begin from, or a state folder that cannot be made.
         Unavailable: a process ended or was not ready in time; those started now are stopped again.
     """
+    chosen_members(packs)
     _make_folders(settings.home)
     with locked(settings.home):
         if ensure_remote(settings):
             progress("gitops", f"made {settings.gitops} from the checkout")
         _end_leftovers(settings, progress)
-        ports = choose_ports(settings, known_ports(settings), choice)
-        members = services.services(settings, ports)
+        packs = tuple(dict.fromkeys([*packs, *_running_packs(settings)]))
+        ports = choose_ports(settings, known_ports(settings), choice, chosen_members(packs))
+        members = services.services(settings, ports, packs)
         moved = place_environments(settings, choice, set(ports.values()), own_pids(settings))
         write_policies(settings, read_tip(settings.gitops))
-        write_json(settings.home / STATE_FILE, {"ports": ports, "repository": str(settings.repository)})
+        state = {"ports": ports, "packs": packs, "repository": str(settings.repository)}
+        write_json(settings.home / STATE_FILE, state)
         write_json(settings.home / "config" / "rookery.json", services.step_configuration(settings, ports))
         started = [service for service in members if service.running() is None]
         try:
@@ -117,8 +125,8 @@ def down(settings: PlatformSettings, progress: Progress) -> list[str]:
         return []
     with locked(settings.home):
         running = running_processes(settings)
-        order = [[name for name in running if name == services.DEPLOYER]]
-        order += [[name for name in running if name not in (services.DEPLOYER, services.SOCKETS)]]
+        order = [[name for name in running if name == DEPLOYER]]
+        order += [[name for name in running if name not in (DEPLOYER, services.SOCKETS)]]
         order += [[name for name in running if name == services.SOCKETS]]
         for names in order:
             for name in names:
@@ -176,7 +184,7 @@ def require_up(settings: PlatformSettings) -> dict[str, int]:
     ports = known_ports(settings)
     missing = [
         service.name
-        for service in (services.services(settings, ports) if ports else [])
+        for service in (_last_services(settings, ports) if ports else [])
         if not service.running()
     ]
     if not ports or missing:
@@ -187,6 +195,23 @@ def require_up(settings: PlatformSettings) -> dict[str, int]:
         )
         raise Unavailable(f"{what} in {settings.home}", allowed="`rookery up` first")
     return ports
+
+
+def _last_services(settings: PlatformSettings, ports: dict[str, int]) -> list[Service]:
+    """The processes of the last `up`; one that did not exist then is not missed."""
+    packs = read_json(settings.home / STATE_FILE).get("packs")
+    chosen = tuple(str(pack) for pack in packs if pack in PACKS) if isinstance(packs, list) else ()
+    missing = {name: 0 for name in with_ports(chosen_members(chosen)) if name not in ports}
+    return [one for one in services.services(settings, missing | ports, chosen) if one.name not in missing]
+
+
+def _running_packs(settings: PlatformSettings) -> list[str]:
+    entries = {
+        member.pack: read_pid_file(settings.home / "pids" / f"{member.name}.json")
+        for member in MEMBERS
+        if member.pack
+    }
+    return [pack for pack, entry in entries.items() if entry and entry[0].alive()]
 
 
 def require_made(settings: PlatformSettings) -> None:
@@ -202,10 +227,10 @@ def require_made(settings: PlatformSettings) -> None:
 def missing_services(settings: PlatformSettings) -> list[str]:
     """Names of the processes that `up` started, nobody stopped, and that do not run."""
     found = []
-    for name in (services.MLFLOW, services.TRAIN, services.EVALUATE, services.DEPLOYER):
-        entry = read_pid_file(settings.home / "pids" / f"{name}.json")
+    for member in MEMBERS:
+        entry = read_pid_file(settings.home / "pids" / f"{member.name}.json")
         if entry and not entry[0].alive():
-            found.append(name)
+            found.append(member.name)
     return found
 
 

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
+from workflows.local.members import HOST, MEMBERS, Place, chosen_members
 from workflows.local.processes import Process, read_pid_file
 from workflows.local.settings import REPOSITORY, PlatformSettings
 
-HOST = "127.0.0.1"
-MLFLOW, TRAIN, EVALUATE, DEPLOYER, SOCKETS = "mlflow", "train", "evaluate", "deployer", "sockets"
-PORTS = (MLFLOW, TRAIN, EVALUATE)
+SOCKETS = "sockets"
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -73,27 +71,21 @@ class Service:
         return answer.is_success
 
 
-def services(settings: PlatformSettings, ports: Mapping[str, int]) -> list[Service]:
+def services(
+    settings: PlatformSettings, ports: Mapping[str, int], packs: tuple[str, ...] = ()
+) -> list[Service]:
     """All processes, in the order in which people name them."""
-    home, python = settings.home, sys.executable
-    mlflow_url = f"http://{HOST}:{ports[MLFLOW]}"
-    common = environment(settings)
-    mlflow = (
-        *(python, "-m", "mlflow", "server", "--host", HOST, "--port", str(ports[MLFLOW]), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"),
-        *("--artifacts-destination", str(home / "mlflow" / "artifacts"), "--serve-artifacts"),
-    )
-    train = _service_settings("TRAIN", settings, ports[TRAIN], mlflow_url)
-    evaluate = _service_settings("EVALUATE", settings, ports[EVALUATE], mlflow_url)
-    evaluate["ROOKERY_EVALUATE_POLICY_DIR"] = str(home / "policies")
-    deployer = common | {"ROOKERY_HOME": str(home), "ROOKERY_REPOSITORY": str(settings.repository)}
+    place, common = Place(settings, ports), environment(settings)
     return [
-        Service(MLFLOW, mlflow, common, home, ports[MLFLOW], "/health"),
-        Service(TRAIN, (python, "-m", "services.train"), common | train, home, ports[TRAIN], "/readyz"),
         Service(
-            EVALUATE, (python, "-m", "services.evaluate"), common | evaluate, home, ports[EVALUATE], "/readyz"
-        ),
-        Service(DEPLOYER, (python, "-m", "workflows.local.deployer"), deployer, home),
+            member.name,
+            member.argv(place),
+            member.defaults(place) | common | member.environment(place),
+            settings.home,
+            ports[member.name] if member.ready else None,
+            member.ready,
+        )
+        for member in chosen_members(packs)
     ]
 
 
@@ -112,10 +104,9 @@ def no_proxy() -> dict[str, str]:
 
 def step_configuration(settings: PlatformSettings, ports: Mapping[str, int]) -> dict[str, str]:
     """The content of the ConfigMap `rookery`, which is the environment of every workflow step."""
+    place = Place(settings, ports)
     return {
-        "ROOKERY_MLFLOW_URL": f"http://{HOST}:{ports[MLFLOW]}",
-        "ROOKERY_TRAIN_URL": f"http://{HOST}:{ports[TRAIN]}",
-        "ROOKERY_EVALUATE_URL": f"http://{HOST}:{ports[EVALUATE]}",
+        **{member.told: place.url(member.name) for member in MEMBERS if member.told},
         "ROOKERY_GIT_REMOTE": str(settings.gitops),
         "ROOKERY_IMAGES": f"oci:{settings.images}",
         "ROOKERY_SERVING_BASE": str(settings.repository),
@@ -123,14 +114,4 @@ def step_configuration(settings: PlatformSettings, ports: Mapping[str, int]) -> 
         "ROOKERY_ENVIRONMENT_URL": f"http://{HOST}:{{port}}",
         "ROOKERY_NOTIFY_URL": settings.notify_url,
         **no_proxy(),
-    }
-
-
-def _service_settings(name: str, settings: PlatformSettings, port: int, mlflow_url: str) -> dict[str, str]:
-    return {
-        f"ROOKERY_{name}_HOST": HOST,
-        f"ROOKERY_{name}_PORT": str(port),
-        f"ROOKERY_{name}_MLFLOW_URL": mlflow_url,
-        f"ROOKERY_{name}_STATE_DIR": str(settings.home / name.lower()),
-        f"ROOKERY_{name}_CACHE_DIR": str(settings.home / "data"),
     }

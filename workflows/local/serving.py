@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import select
 import subprocess
@@ -16,6 +17,11 @@ from workflows.local.processes import Process, read_json, spawn
 from workflows.local.settings import PlatformSettings
 
 _PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "OMP_NUM_THREADS")
+_OF_THE_LOG = ("ROOKERY_SERVE_LOG_", "ROOKERY_SERVE_SHADOW_")
+_FIELD = re.compile(r"^    (\w+): ", re.MULTILINE)
+
+
+Key = tuple[str, str, int, int]
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,7 @@ class Release:
 
     Attributes:
         commit: the newest commit that touched the release.
+        shadow_port: of the environment that gets a copy of the inputs; 0: none does.
     """
 
     application: str
@@ -33,11 +40,12 @@ class Release:
     model_version: str
     port: int
     commit: str
+    shadow_port: int = 0
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> Key:
         """What makes two releases different for a process; the commit alone does not."""
-        return self.image_digest, self.model_version, self.port
+        return self.image_digest, self.model_version, self.port, self.shadow_port
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,7 @@ class Starting:
             process, self._child = spawn(
                 _command(settings, rootfs, listener, answer),
                 log=self.log,
-                env=_environment(release, rootfs),
+                env=_environment(settings, release, rootfs),
                 cwd=rootfs / "app",
                 pass_fds=(listener, answer),
             )
@@ -147,7 +155,7 @@ def _command(settings: PlatformSettings, rootfs: Path, listener: int, answer: in
     ]
 
 
-def _environment(release: Release, rootfs: Path) -> dict[str, str]:
+def _environment(settings: PlatformSettings, release: Release, rootfs: Path) -> dict[str, str]:
     return {
         **{name: os.environ[name] for name in _PASSED if name in os.environ},
         "PYTHONPATH": str(rootfs / "app"),
@@ -158,7 +166,31 @@ def _environment(release: Release, rootfs: Path) -> dict[str, str]:
         "ROOKERY_SERVE_MODEL_VERSION": release.model_version,
         "ROOKERY_SERVE_IMAGE_DIGEST": release.image_digest,
         "ROOKERY_SERVE_EXPECTED_DIGEST": release.bundle_digest,
+        **_known(_logging(settings, release), rootfs),
     }
+
+
+def _logging(settings: PlatformSettings, release: Release) -> dict[str, str]:
+    """Where the server logs its predictions and who gets a copy of its inputs; what the user has set wins."""
+    variables = {
+        "ROOKERY_SERVE_LOG_DIR": str(settings.spool / f"{release.application}-{release.environment}"),
+        "ROOKERY_SERVE_LOG_INPUTS": str(settings.keep_inputs).lower(),
+    }
+    if release.shadow_port:
+        variables["ROOKERY_SERVE_SHADOW_URL"] = f"http://127.0.0.1:{release.shadow_port}"
+    own = {name: value for name, value in os.environ.items() if name.startswith(_OF_THE_LOG)}
+    own.pop("ROOKERY_SERVE_LOG_DIR", None)
+    return variables | own
+
+
+def _known(variables: dict[str, str], rootfs: Path) -> dict[str, str]:
+    """Those that the image's code has settings for: it may be older, and refuses what it does not know."""
+    try:
+        text = (rootfs / "app" / "services" / "serve" / "settings.py").read_text()
+    except OSError:
+        return {}
+    names = {f"ROOKERY_SERVE_{name.upper()}" for name in _FIELD.findall(text)}
+    return {name: value for name, value in variables.items() if name in names}
 
 
 def _limit(pid: int, settings: PlatformSettings) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import InvalidInput
-from services.common.settings import Settings
+from services.common.settings import SERVICES, Settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SETTINGS_FILE = "rookery.toml"
@@ -22,13 +22,7 @@ class PlatformSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_", extra="forbid", frozen=True)
     others = (
-        "ROOKERY_TRAIN_",
-        "ROOKERY_INFRA_",
-        "ROOKERY_EVALUATE_",
-        "ROOKERY_SERVE_",
-        "ROOKERY_S3_",
-        "ROOKERY_GIT_",
-        "ROOKERY_REGISTRY_",
+        *SERVICES,
         "ROOKERY_TOOLS",
         "ROOKERY_APPLICATION",
         "ROOKERY_MLFLOW_URL",
@@ -52,6 +46,7 @@ class PlatformSettings(Settings):
     evaluate_port: int = Field(
         default=8090, ge=0, le=65535, description="Port of the evaluate service, or 0."
     )
+    monitor_port: int = Field(default=9095, ge=0, le=65535, description="Port of the monitor, or 0.")
     serve_python: Path | None = Field(
         default=None,
         description="Interpreter of serving processes; else .venv-serve, else this one.",
@@ -80,6 +75,10 @@ class PlatformSettings(Settings):
     deploy_open_files: int = Field(
         default=4096, ge=256, description="Files and connections of one serving process."
     )
+    keep_inputs: bool = Field(
+        default=True,
+        description="Whether servers keep the inputs of predictions, by digest, for the monitor to hold for a while.",
+    )
     notify_url: str = Field(default="", description="Webhook that the exit handler posts to; empty: none.")
 
     @property
@@ -96,6 +95,11 @@ class PlatformSettings(Settings):
     def deploy(self) -> Path:
         """One folder for each application and environment."""
         return self.home / "deploy"
+
+    @property
+    def spool(self) -> Path:
+        """The prediction logs on their way to the monitor, one folder for each environment."""
+        return self.home / "spool"
 
     @property
     def logs(self) -> Path:

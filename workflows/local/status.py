@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,8 +12,8 @@ import httpx
 from services.common.digest import short
 from services.common.errors import RookeryError, Unavailable
 from workflows.local.desired import read_tip
+from workflows.local.members import HOST
 from workflows.local.processes import read_json
-from workflows.local.services import HOST
 from workflows.local.settings import PlatformSettings
 from workflows.release.application import ApplicationFacts, list_applications, load_application
 from workflows.release.evidence import Evidence
@@ -22,6 +23,7 @@ from workflows.release.running import RunningModel, fetch_running
 from workflows.release.tree import Tree
 
 _ASK_SECONDS = 3.0
+Explain = Callable[..., Why]
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,12 @@ class EnvironmentStatus:
 
 
 def environment_statuses(
-    settings: PlatformSettings, application: str | None = None
+    settings: PlatformSettings, application: str | None = None, *, explain: Explain = why
 ) -> list[EnvironmentStatus]:
     """Every environment of one application, or of all.
+
+    Args:
+        explain: `why`, or one that remembers what it said of a commit.
 
     Raises:
         NotFound: there is no such application, or no GitOps remote yet.
@@ -84,7 +89,7 @@ def environment_statuses(
         for environment in facts.environments
     ]
     with ThreadPoolExecutor(max_workers=max(1, len(places))) as pool:
-        return list(pool.map(lambda place: _status(settings, tip, *place), places))
+        return list(pool.map(lambda place: _status(settings, tip, *place, explain), places))
 
 
 def is_healthy(url: str) -> bool:
@@ -96,12 +101,12 @@ def is_healthy(url: str) -> bool:
 
 
 def _status(
-    settings: PlatformSettings, tip: str, facts: ApplicationFacts, environment: str
+    settings: PlatformSettings, tip: str, facts: ApplicationFacts, environment: str, explain: Explain
 ) -> EnvironmentStatus:
     deployed = read_json(settings.deploy / facts.name / environment / "status.json")
     port = facts.ports.get(environment, 0)
     url = f"http://{HOST}:{port}" if port else ""
-    found, problem = _wanted(settings, tip, facts.name, environment)
+    found, problem = _wanted(settings, tip, facts.name, environment, explain)
     evidence, since = (found.evidence, found.since) if found else (None, None)
     memory = _memory(url) if url and (evidence or problem) else None
     if evidence is None and memory and (memory.application, memory.environment) != (facts.name, environment):
@@ -128,11 +133,11 @@ def _status(
 
 
 def _wanted(
-    settings: PlatformSettings, tip: str, application: str, environment: str
+    settings: PlatformSettings, tip: str, application: str, environment: str, explain: Explain
 ) -> tuple[Why | None, str]:
     """What git says, or what is wrong with it."""
     try:
-        return why(settings.gitops, application, environment, revision=tip), ""
+        return explain(settings.gitops, application, environment, revision=tip), ""
     except RookeryError as error:
         return None, error.message
 

@@ -12,8 +12,8 @@ from services.common.digest import short
 from services.common.errors import IntegrityError, NotFound
 from services.common.mlflow_rest import MlflowClient
 from workflows.local.desired import read_tip
+from workflows.local.members import HOST, MLFLOW
 from workflows.local.platform import require_made, require_up
-from workflows.local.services import HOST, MLFLOW
 from workflows.local.settings import PlatformSettings
 from workflows.release.application import load_application
 from workflows.release.evidence import released

@@ -1,0 +1,65 @@
+"""The table of the platform's processes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from services.common.errors import InvalidInput
+from services.common.settings import SERVICES
+from workflows.local import members
+from workflows.local.members import CORE, MEMBERS, Member, Place, chosen_members, with_ports
+from workflows.local.services import services, step_configuration
+from workflows.local.settings import PlatformSettings
+
+
+def ports(*packs: str) -> dict[str, int]:
+    return {name: 1000 + number for number, name in enumerate(with_ports(chosen_members(packs)))}
+
+
+def test_every_process_that_listens_has_a_port_of_its_own() -> None:
+    names = with_ports(MEMBERS)
+    known = [PlatformSettings.model_fields[f"{name.replace('-', '_')}_port"].default for name in names]
+    assert len(set(known)) == len(names)
+
+
+def test_no_process_sets_a_variable_that_another_one_would_refuse(tmp_path: Path) -> None:
+    every = tuple(dict.fromkeys(member.pack for member in MEMBERS if member.pack))
+    place = Place(PlatformSettings(home=tmp_path), ports(*every))
+    for member in MEMBERS:
+        for name in member.environment(place) | member.defaults(place):
+            own = {f"ROOKERY_{field.upper()}" for field in PlatformSettings.model_fields}
+            assert name in own or name.startswith(SERVICES) or not name.startswith("ROOKERY_"), name
+
+
+def test_what_a_user_has_set_wins_over_defaults_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = PlatformSettings(home=tmp_path)
+
+    def environment() -> dict[str, str]:
+        return dict(next(one for one in services(settings, ports()) if one.name == "monitor").env)
+
+    assert json.loads(environment()["ROOKERY_MONITOR_SPOOLS"]) == [str(tmp_path / "spool")]
+    monkeypatch.setenv("ROOKERY_MONITOR_SPOOLS", "[]")
+    monkeypatch.setenv("ROOKERY_MONITOR_HOST", "0.0.0.0")
+    assert environment()["ROOKERY_MONITOR_SPOOLS"] == "[]"
+    assert environment()["ROOKERY_MONITOR_HOST"] == "127.0.0.1"
+
+
+def test_a_part_runs_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    extra = Member("extra", pack="more")
+    monkeypatch.setattr(members, "MEMBERS", (*MEMBERS, extra))
+    monkeypatch.setattr(members, "PACKS", ("more",))
+    assert extra not in chosen_members()
+    assert extra in chosen_members(("more",))
+    assert all(member.pack == CORE for member in chosen_members())
+    with pytest.raises(InvalidInput, match="more"):
+        chosen_members(("les",))
+
+
+def test_steps_are_told_only_of_what_there_is(tmp_path: Path) -> None:
+    told = step_configuration(PlatformSettings(home=tmp_path), {"mlflow": 1, "train": 2, "evaluate": 3})
+    assert told["ROOKERY_TRAIN_URL"] == "http://127.0.0.1:2"
+    place = Place(PlatformSettings(home=tmp_path), {})
+    assert place.url("monitor") == ""

@@ -1,0 +1,131 @@
+"""The table of the platform's processes: one entry each, in the order in which people name them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from services.common.errors import InvalidInput
+from workflows.local.settings import PlatformSettings
+
+HOST = "127.0.0.1"
+MLFLOW, TRAIN, EVALUATE, MONITOR, DEPLOYER = "mlflow", "train", "evaluate", "monitor", "deployer"
+CORE = ""
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a process is made from: the settings, and the ports of all that run with it."""
+
+    settings: PlatformSettings
+    ports: Mapping[str, int]
+
+    def url(self, name: str) -> str:
+        """The address of another process; empty when it is not part of this platform."""
+        return f"http://{HOST}:{self.ports[name]}" if name in self.ports else ""
+
+    def folder(self, name: str) -> str:
+        """Where a process keeps its state."""
+        return str(self.settings.home / name)
+
+
+def _nothing(place: Place) -> dict[str, str]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One process.
+
+    Attributes:
+        environment: its variables; those that the user has set win over `defaults`, these do not.
+        defaults: variables that the user may have set.
+        command: its arguments after the interpreter; `-m services.<name>` when there is none.
+        program: not Python but this program.
+        ready: path that answers 200 when it is ready; empty: it answers no HTTP.
+        pack: name for `rookery up --with`; empty: it always belongs to the platform.
+        told: variable in which workflow steps are given its address; empty: they do not call it.
+    """
+
+    name: str
+    environment: Callable[[Place], dict[str, str]] = _nothing
+    defaults: Callable[[Place], dict[str, str]] = _nothing
+    command: Callable[[Place], tuple[str, ...]] | None = None
+    program: str = sys.executable
+    ready: str = "/readyz"
+    pack: str = CORE
+    told: str = ""
+
+    def argv(self, place: Place) -> tuple[str, ...]:
+        """What is started."""
+        words = self.command(place) if self.command else ("-m", f"services.{self.name}")
+        return (self.program, *words)
+
+
+def _mlflow(place: Place) -> tuple[str, ...]:
+    home = place.settings.home
+    return (
+        *("-m", "mlflow", "server", "--host", HOST, "--port", str(place.ports[MLFLOW]), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"),
+        *("--artifacts-destination", str(home / "mlflow" / "artifacts"), "--serve-artifacts"),
+    )
+
+
+def _listens(name: str, place: Place) -> dict[str, str]:
+    prefix = f"ROOKERY_{name.upper()}_"
+    return {f"{prefix}HOST": HOST, f"{prefix}PORT": str(place.ports[name])}
+
+
+def _works(name: str, place: Place) -> dict[str, str]:
+    prefix = f"ROOKERY_{name.upper()}_"
+    return _listens(name, place) | {
+        f"{prefix}MLFLOW_URL": place.url(MLFLOW),
+        f"{prefix}STATE_DIR": place.folder(name),
+        f"{prefix}CACHE_DIR": place.folder("data"),
+    }
+
+
+def _deployer(place: Place) -> dict[str, str]:
+    settings = place.settings
+    return {"ROOKERY_HOME": str(settings.home), "ROOKERY_REPOSITORY": str(settings.repository)}
+
+
+MEMBERS = (
+    Member(MLFLOW, command=_mlflow, ready="/health", told="ROOKERY_MLFLOW_URL"),
+    Member(TRAIN, lambda place: _works(TRAIN, place), told="ROOKERY_TRAIN_URL"),
+    Member(
+        EVALUATE,
+        lambda place: (
+            _works(EVALUATE, place) | {"ROOKERY_EVALUATE_POLICY_DIR": str(place.settings.home / "policies")}
+        ),
+        told="ROOKERY_EVALUATE_URL",
+    ),
+    Member(
+        MONITOR,
+        lambda place: _listens(MONITOR, place) | {"ROOKERY_MONITOR_STORE": place.folder(MONITOR)},
+        lambda place: {"ROOKERY_MONITOR_SPOOLS": json.dumps([str(place.settings.spool)])},
+    ),
+    Member(DEPLOYER, _deployer, command=lambda _: ("-m", "workflows.local.deployer"), ready=""),
+)
+PACKS = tuple(dict.fromkeys(member.pack for member in MEMBERS if member.pack))
+
+
+def chosen_members(packs: tuple[str, ...] = ()) -> tuple[Member, ...]:
+    """The processes that always belong to the platform, and those of the packs.
+
+    Raises:
+        InvalidInput: there is no such pack.
+    """
+    for pack in packs:
+        if pack not in PACKS:
+            raise InvalidInput(
+                "this is no part that can be added", value=pack, allowed=", ".join(PACKS) or "none"
+            )
+    return tuple(member for member in MEMBERS if member.pack == CORE or member.pack in packs)
+
+
+def with_ports(members: tuple[Member, ...]) -> tuple[str, ...]:
+    """Names of those that answer HTTP."""
+    return tuple(member.name for member in members if member.ready)
