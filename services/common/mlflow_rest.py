@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
 
 from services.common.errors import NotFound, RookeryError, Unavailable
+from services.common.patience import pauses
 
 _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
@@ -35,6 +36,8 @@ class MlflowError(RookeryError):
 
 class _NoAnswer(Exception):
     """A call that broke off, or that the server asks to repeat; it may have been carried out."""
+
+    status = 0
 
 
 class MlflowClient:
@@ -155,10 +158,27 @@ class MlflowClient:
             MlflowError: it is larger than `max_bytes`; no more of it than that is read.
         """
         place = f"{_ARTIFACTS}/{_artifact_path(run, path)}"
-        answer = self._send("GET", place, missing_ok=True, max_bytes=max_bytes)
+
+        def attempt() -> httpx.Response | None:
+            try:
+                answer = self._once("GET", place, missing_ok=True, max_bytes=max_bytes)
+            except _NoAnswer as error:
+                # In front of an object store, MLflow 3 answers 500 when there is no such object.
+                if error.status == httpx.codes.INTERNAL_SERVER_ERROR and not self._lists(run, path):
+                    return None
+                raise
+            return None if _is_missing(answer) else answer
+
+        answer = self._repeat(attempt)
         if answer is None:
             raise NotFound("the run has no such artifact", value=path)
         return answer.content
+
+    def _lists(self, run: Mapping[str, Any], path: str) -> bool:
+        """Whether a file is among the artifacts of a run."""
+        query = {"run_id": str(run["info"]["run_id"]), "path": path.rpartition("/")[0]}
+        found = _object(self._once("GET", f"{_API}/artifacts/list", params=query))
+        return any(file["path"] == path for file in found.get("files", []))
 
     # Registry
 
@@ -269,7 +289,7 @@ class MlflowClient:
 
     def _repeat(self, attempt: Callable[[], T]) -> T:
         last: object = None
-        for pause in _pauses(self._patience):
+        for pause in pauses(self._patience):
             try:
                 return attempt()
             except _NoAnswer as error:
@@ -297,7 +317,9 @@ class MlflowClient:
             return answer
         said = f"{answer.status_code}: {_message(answer)}"
         if answer.status_code in _RETRIED:
-            raise _NoAnswer(said)
+            again = _NoAnswer(said)
+            again.status = answer.status_code
+            raise again
         raise MlflowError(f"MLflow answered {said}", value=path)
 
     def _bounded(self, method: str, path: str, max_bytes: int) -> httpx.Response:
@@ -327,18 +349,6 @@ def tags_of(run: Mapping[str, Any]) -> dict[str, str]:
 def params_of(run: Mapping[str, Any]) -> dict[str, str]:
     """The parameters of a run as a mapping."""
     return {item["key"]: item["value"] for item in run.get("data", {}).get("params", [])}
-
-
-def _pauses(patience: float) -> Iterator[float]:
-    """Pauses between tries: 0.2 s, doubled up to 3 s, until the patience is used up."""
-    deadline = time.monotonic() + patience
-    pause = 0.2
-    while True:
-        left = deadline - time.monotonic()
-        yield max(0.0, min(pause, left))
-        if time.monotonic() >= deadline:
-            return
-        pause = min(pause * 2, 3.0)
 
 
 def _artifact_path(run: Mapping[str, Any], path: str) -> str:

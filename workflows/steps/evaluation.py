@@ -5,13 +5,14 @@ from typing import Annotated
 
 import httpx
 
-from services.common.errors import Refused
+from services.common.errors import Refused, Unavailable
 from workflows.steps.http import call
 from workflows.steps.outcome import Output, say, workflow_step
 from workflows.steps.settings import StepSettings, service_url
 
 _POLL_SECONDS = 0.3
 _PATIENCE_SECONDS = 120.0
+_FAILURES = 5
 
 
 @workflow_step
@@ -26,16 +27,11 @@ def evaluate(
 
     Raises:
         Refused: the gate said no; its reasons are printed and kept.
+        Unavailable: the service does not answer, or began the evaluation anew again and again and failed each time.
     """
     settings = StepSettings()
     url = service_url(eval_ip, settings.evaluate_url, 8080)
-    while True:
-        answer = call(
-            "GET", f"{url}/get-version", params={"run_id": run_id}, patience_seconds=_PATIENCE_SECONDS
-        )
-        if answer.status_code != httpx.codes.ACCEPTED:
-            break
-        time.sleep(_POLL_SECONDS)
+    answer = _verdict(f"{url}/get-version", run_id)
     verdict = answer.json()
     report = f"{url}/reports/{run_id}"
     if not verdict["new_model_version"]:
@@ -45,3 +41,33 @@ def evaluate(
         raise Refused(f"the gate refused run {run_id}: {'; '.join(reasons)}. Report: {report}")
     say(f"accepted as version {verdict['new_model_version']}. Report: {report}")
     return str(verdict["new_model_version"]), str(verdict["bundle_digest"])
+
+
+def _verdict(url: str, run_id: str) -> httpx.Response:
+    at_work = False
+    failures = 0
+    said = ""
+
+    def tell(text: str) -> None:
+        nonlocal said
+        if text != said:
+            say(text)
+            said = text
+
+    def trouble(text: str) -> None:
+        nonlocal at_work, failures
+        failures += at_work
+        at_work = False
+        tell(" ".join(text.split()))
+        if failures >= _FAILURES:
+            raise Unavailable(
+                f"the evaluation of run {run_id} failed {failures} times, the last time with {said}"
+            )
+
+    while True:
+        answer = call("GET", url, params={"run_id": run_id}, patience_seconds=_PATIENCE_SECONDS, told=trouble)
+        if answer.status_code != httpx.codes.ACCEPTED:
+            return answer
+        at_work = True
+        tell(f"the evaluation is at work: {answer.json().get('phase', 'waiting')}")
+        time.sleep(_POLL_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -25,10 +26,12 @@ def call(
     patience_seconds: float,
     params: dict[str, str] | None = None,
     headers: dict[str, str] | None = None,
+    told: Callable[[str], None] = lambda _: None,
 ) -> httpx.Response:
     """Send a request, again when nobody answers or the answer is a 5xx or 429, until patience ends.
 
-    The caller must make the request repeatable, by its nature or by an idempotency key.
+    The caller must make the request repeatable, by its nature or by an idempotency key. `told` is given what went
+    wrong, each time.
 
     Returns:
         an answer whose status is 2xx.
@@ -51,6 +54,7 @@ def call(
                 raise _BY_STATUS.get(answer.status_code, Refused)(message_of(answer))
             last = f"{answer.status_code}: {message_of(answer)}"
             pause = max(pause, _retry_after(answer))
+        told(last)
         if time.monotonic() + pause > deadline:
             raise Unavailable(f"{method} {url} had no answer for {patience_seconds:.0f} s: {last}")
         time.sleep(pause)

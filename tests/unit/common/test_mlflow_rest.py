@@ -63,3 +63,24 @@ def test_a_download_is_tried_again_after_an_error_of_the_server() -> None:
     with _client(answer, patience=5) as client:
         assert client.download(RUN, "bundle/model.onnx", max_bytes=10) == b"whole"
     assert len(tried) == 2
+
+
+@pytest.mark.parametrize(("listed", "error"), [("other.json", NotFound), ("gate.json", Unavailable)])
+def test_an_object_store_behind_mlflow_is_asked_what_it_has_before_a_500_is_believed(
+    listed: str, error: type[Exception]
+) -> None:
+    """MLflow in front of S3 answers 500 for a key that does not exist, and also when the store is away."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/artifacts/list"):
+            assert dict(request.url.params) == {"run_id": "r", "path": "evaluation"}
+            return httpx.Response(200, json={"files": [{"path": f"evaluation/{listed}", "is_dir": False}]})
+        return httpx.Response(500, text="NoSuchKey: the specified key does not exist")
+
+    with _client(answer) as client, pytest.raises(error):
+        client.download(RUN, "evaluation/gate.json", max_bytes=10)
+
+
+def test_a_store_that_lists_nothing_since_it_is_away_is_away() -> None:
+    with _client(lambda _: httpx.Response(500)) as client, pytest.raises(Unavailable):
+        client.download(RUN, "evaluation/gate.json", max_bytes=10)

@@ -151,3 +151,10 @@ def test_a_service_that_starts_meanwhile_is_found() -> None:
 )
 def test_whatever_is_answered_is_a_bounded_line(body: str, said: str) -> None:
     assert message_of(httpx.Response(500, text=body)) == said
+
+
+def test_each_trouble_is_told(service: Service) -> None:
+    service.answers = [(503, '{"message": "full"}', {}), (500, "oh", {}), (200, "{}", {})]
+    told: list[str] = []
+    call("GET", service.url, patience_seconds=30, told=told.append)
+    assert told == ["503: full", "500: oh"]
