@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import InvalidInput
-from services.common.settings import Settings
+from services.common.settings import SERVICES, Settings
 
 
 class StepSettings(Settings):
@@ -20,17 +20,13 @@ class StepSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_", frozen=True)
     others = (
-        "ROOKERY_TRAIN_",
-        "ROOKERY_EVALUATE_",
-        "ROOKERY_SERVE_",
-        "ROOKERY_S3_",
-        "ROOKERY_GIT_",
-        "ROOKERY_REGISTRY_",
+        *SERVICES,
         "ROOKERY_TOOLS",
         "ROOKERY_APPLICATION",
         "ROOKERY_HOME",
         "ROOKERY_REPOSITORY",
         "ROOKERY_MLFLOW_PORT",
+        "ROOKERY_KEEP_INPUTS",
         "ROOKERY_START_SECONDS",
         "ROOKERY_STOP_SECONDS",
         "ROOKERY_DEPLOY_",
