@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from services.common.errors import IntegrityError, NotFound, RookeryError
 from workflows.cluster.api import Forbidden, Object
 from workflows.cluster.site import Site
-from workflows.local.status import EnvironmentStatus, drift_of, is_healthy
+from workflows.local.status import EnvironmentStatus, Explain, drift_of, is_healthy
 from workflows.local.verification import Verdict
 from workflows.release.application import ApplicationFacts, list_applications, load_application
 from workflows.release.evidence import Evidence, released
@@ -20,8 +20,13 @@ from workflows.steps.rollout import ARGO_CD, DEPLOYMENT, judge, namespace_of
 _ASK_SECONDS = 5.0
 
 
-def environment_statuses(site: Site, application: str | None = None) -> list[EnvironmentStatus]:
+def environment_statuses(
+    site: Site, application: str | None = None, *, explain: Explain = why
+) -> list[EnvironmentStatus]:
     """Every environment of one application, or of all.
+
+    Args:
+        explain: `why`, or one that remembers what it said of a commit.
 
     Raises:
         NotFound: there is no such application.
@@ -35,7 +40,7 @@ def environment_statuses(site: Site, application: str | None = None) -> list[Env
         for environment in facts.environments
     ]
     with ThreadPoolExecutor(max_workers=max(1, len(places))) as pool:
-        return list(pool.map(lambda place: _status(site, tree, *place), places))
+        return list(pool.map(lambda place: _status(site, tree, *place, explain=explain), places))
 
 
 def verify_there(site: Site, application: str, environment: str) -> Verdict:
@@ -73,8 +78,10 @@ def _golden(site: Site, tree: Tree, facts: ApplicationFacts, environment: str) -
         return None
 
 
-def _status(site: Site, tree: Tree, facts: ApplicationFacts, environment: str) -> EnvironmentStatus:
-    found, problem = _wanted(site, tree, facts.name, environment)
+def _status(
+    site: Site, tree: Tree, facts: ApplicationFacts, environment: str, explain: Explain
+) -> EnvironmentStatus:
+    found, problem = _wanted(tree, facts.name, environment, explain)
     evidence, since = (found.evidence, found.since) if found else (None, None)
     url, memory = _memory(site, facts, environment) if evidence or problem else ("", None)
     phase, reason = _phase(site, facts.name, environment, evidence)
@@ -103,9 +110,9 @@ def _status(site: Site, tree: Tree, facts: ApplicationFacts, environment: str) -
     )
 
 
-def _wanted(site: Site, tree: Tree, application: str, environment: str) -> tuple[Why | None, str]:
+def _wanted(tree: Tree, application: str, environment: str, explain: Explain) -> tuple[Why | None, str]:
     try:
-        return why(tree.git.folder, application, environment, revision=tree.revision), ""
+        return explain(tree.git.folder, application, environment, revision=tree.revision), ""
     except RookeryError as error:
         return None, error.message
 

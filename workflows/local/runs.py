@@ -95,11 +95,12 @@ def run_folder(home: Path, name: str) -> RunFolder:
     """The folder of a run; NotFound with the nearest name."""
     folder = RunFolder(home / "runs" / name)
     if not _NAME.fullmatch(name) or not folder.workflow.is_file():
-        raise NotFound("there is no such run", value=name, allowed=nearest(name, _names(home)))
+        raise NotFound("there is no such run", value=name, allowed=nearest(name, run_names(home)))
     return folder
 
 
-def _names(home: Path) -> list[str]:
+def run_names(home: Path) -> list[str]:
+    """The names of all runs, in no order."""
     root = home / "runs"
     if not root.is_dir():
         return []
@@ -109,12 +110,12 @@ def _names(home: Path) -> list[str]:
 
 def list_runs(home: Path) -> list[Run]:
     """All runs, the newest first; one whose journal was altered has the phase Error and says so."""
-    found = [run for run in (_listed(home, name) for name in _names(home)) if run is not None]
+    found = [run for run in (listed_run(home, name) for name in run_names(home)) if run is not None]
     return sorted(found, key=lambda run: run.created, reverse=True)
 
 
-def _listed(home: Path, name: str) -> Run | None:
-    """A run; nothing when it was removed a moment ago."""
+def listed_run(home: Path, name: str) -> Run | None:
+    """A run as `list_runs` has it; nothing when it was removed a moment ago."""
     try:
         return get_run(home, name)
     except (NotFound, FileNotFoundError):
