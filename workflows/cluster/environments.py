@@ -40,7 +40,7 @@ def environment_statuses(
         for environment in facts.environments
     ]
     with ThreadPoolExecutor(max_workers=max(1, len(places))) as pool:
-        return list(pool.map(lambda place: _status(site, tree, *place, explain=explain), places))
+        return list(pool.map(lambda place: _status(site, tree, place[0], place[1], explain), places))
 
 
 def verify_there(site: Site, application: str, environment: str) -> Verdict:

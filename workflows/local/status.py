@@ -89,7 +89,7 @@ def environment_statuses(
         for environment in facts.environments
     ]
     with ThreadPoolExecutor(max_workers=max(1, len(places))) as pool:
-        return list(pool.map(lambda place: _status(settings, tip, *place, explain=explain), places))
+        return list(pool.map(lambda place: _status(settings, tip, place[0], place[1], explain), places))
 
 
 def is_healthy(url: str) -> bool:
