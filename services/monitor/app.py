@@ -18,6 +18,7 @@ from services.common.names import check_name
 from services.data.store import ObjectStoreSettings
 from services.monitor.archive import Archive
 from services.monitor.canary import judge_canary
+from services.monitor.charts import histograms as numbers
 from services.monitor.keeper import MOST_INPUT_BYTES, Keeper
 from services.monitor.objects import open_objects
 from services.monitor.report import PAGE_HEADERS, drift_page, index_page, judge_page
@@ -180,9 +181,12 @@ def _add_answers(app: FastAPI) -> None:
         version: Version = "",
         baseline_begin: Annotated[datetime | None, Query(alias="baseline-from")] = None,
         baseline_end: Annotated[datetime | None, Query(alias="baseline-to")] = None,
+        histograms: Annotated[bool, Query(description="also give the histograms, as shares")] = False,
     ) -> dict[str, Any]:
         baseline = (baseline_begin, baseline_end)
-        return _service(request).window(application, environment, begin, end, version, baseline).as_dict()
+        window = _service(request).window(application, environment, begin, end, version, baseline)
+        more = {"histograms": numbers(window.pairs, window.labels)} if histograms else {}
+        return window.as_dict() | more
 
     @app.get("/judge", summary="Promote, hold, roll back, or not enough evidence")
     def judge(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.monitor.drift import Finding
 from services.monitor.histogram import Counts
@@ -54,15 +56,35 @@ def charts(findings: Sequence[Finding], pairs: Pairs, labels: Sequence[str]) -> 
     ]
 
 
+def histograms(pairs: Pairs, labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What the charts draw as numbers, by name: `reference` and `window` as shares, their `edges` or their `labels`."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, (reference, window, edges) in pairs.items():
+        if reference.sum() and window.sum():
+            before, after, names = _shares(reference, window, edges, labels)
+            found[name] = {
+                "edges": edges,
+                "labels": names if edges is None else None,
+                "reference": before.tolist(),
+                "window": after.tolist(),
+            }
+    return found
+
+
+def _shares(
+    reference: Counts, window: Counts, edges: list[float] | None, labels: Sequence[str]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], list[str]]:
+    before, after = reference / reference.sum(), window / window.sum()
+    if edges is not None:
+        return before, after, []
+    largest = np.argsort(-(before + after), kind="stable")[:_MOST_LABELS]
+    return before[largest], after[largest], [labels[index] for index in largest]
+
+
 def _chart(
     finding: Finding, reference: Counts, window: Counts, edges: list[float] | None, labels: Sequence[str]
 ) -> Chart:
-    names: list[str] = []
-    before, after = reference / reference.sum(), window / window.sum()
-    if edges is None:
-        largest = np.argsort(-(before + after), kind="stable")[:_MOST_LABELS]
-        before, after = before[largest], after[largest]
-        names = [labels[index] for index in largest]
+    before, after, names = _shares(reference, window, edges, labels)
     top = float(max(before.max(), after.max()))
     step = WIDTH / len(before)
     bars = [

@@ -44,6 +44,18 @@ def test_a_segment_becomes_a_comparison_and_a_page(http: httpx.Client) -> None:
     assert "birds, production" in http.get("/").text
 
 
+def test_the_numbers_of_the_charts_on_request(http: httpx.Client) -> None:
+    http.put("/references/x", content=reference().model_dump_json(by_alias=True))
+    put(http, segment(drawn(500, loudness=-25)))
+    assert "histograms" not in http.get(f"/drift?application=birds{SPAN}").json()
+    found = http.get(f"/drift?application=birds&histograms=true{SPAN}").json()["histograms"]
+    assert sorted(found) == ["confidence", "label", "loudness_dbfs"]
+    assert sorted(found["label"]["labels"]) == ["jay", "owl", "wren"]
+    assert found["loudness_dbfs"]["labels"] is None
+    assert len(found["loudness_dbfs"]["edges"]) == len(found["loudness_dbfs"]["window"]) + 1
+    assert all(sum(item["window"]) == pytest.approx(1) for item in found.values())
+
+
 def test_the_same_segment_twice_counts_once(http: httpx.Client) -> None:
     data = segment(drawn(60))
     assert put(http, data).status_code == put(http, data).status_code == 201
