@@ -11,6 +11,8 @@ from services.evaluate.app import create_app as create_evaluate
 from services.evaluate.settings import EvaluateSettings
 from services.monitor.app import create_app as create_monitor
 from services.monitor.settings import MonitorSettings
+from services.notify.app import create_app as create_notify
+from services.notify.settings import NotifySettings
 from services.serve.app import create_app as create_serve
 from services.serve.app import create_web
 from services.serve.settings import ServeSettings
@@ -39,6 +41,11 @@ def monitor_app() -> Any:
     """The monitor service."""
     with tempfile.TemporaryDirectory() as name:
         return create_monitor(MonitorSettings(store=name))
+
+
+def notify_app() -> Any:
+    """The notify service; it opens its outbox when it starts."""
+    return create_notify(NotifySettings())
 
 
 def serve_app() -> Any:

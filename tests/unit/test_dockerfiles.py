@@ -16,6 +16,7 @@ IMAGES = {
     "services/train": 10001,
     "services/tracking": 10003,
     "services/git": 10002,
+    "services/notify": 65532,
     "workflows": 10001,
 }
 _IMPORT_ALL = """
