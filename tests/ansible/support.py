@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +16,25 @@ ANSIBLE = ROOT / "ansible"
 PLAYBOOKS = sorted((ANSIBLE / "playbooks").glob("*.yml"))
 ROLES = sorted(p for p in (ANSIBLE / "roles").iterdir() if p.is_dir())
 INVENTORIES = ("example", "e2e")
+
+
+def run(*words: str, seconds: float = 240) -> subprocess.CompletedProcess[str]:
+    """Run a program of this environment in the folder of the playbooks."""
+    binaries = ROOT / ".venv" / "bin"
+    return subprocess.run(
+        [str(binaries / words[0]), *words[1:]],
+        cwd=ANSIBLE,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        env={
+            **os.environ,
+            "PATH": f"{binaries}:{os.environ['PATH']}",
+            "NO_COLOR": "1",
+            "ANSIBLE_FORCE_COLOR": "0",
+        },
+    )
 
 
 def program(role: str, name: str) -> ModuleType:

@@ -1,0 +1,86 @@
+"""Three control planes are a matter of the inventory alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.ansible.support import ANSIBLE, run
+
+HERE = Path(__file__).parent / "three"
+Documents = dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Documents]:
+    """Node's file → kind → document of what kubeadm is told."""
+    folder = tmp_path_factory.mktemp("rendered")
+    extra = ["-e", f"roles_folder={ANSIBLE / 'roles'}", "-e", f"rendered={folder}"]
+    done = run("ansible-playbook", "-i", str(HERE / "hosts.yml"), *extra, str(HERE / "render.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {
+        path.stem: {document["kind"]: document for document in yaml.safe_load_all(path.read_text())}
+        for path in folder.glob("*.yaml")
+    }
+
+
+def test_the_first_is_initialised_and_the_others_join_as_control_planes(
+    rendered: dict[str, Documents],
+) -> None:
+    assert rendered.keys() == {"init", "node2", "node3"}
+    assert "InitConfiguration" in rendered["init"]
+    for name, address in (("node2", "192.168.1.12"), ("node3", "192.168.1.13")):
+        (document,) = rendered[name].values()
+        assert document["kind"] == "JoinConfiguration"
+        assert document["controlPlane"] == {
+            "certificateKey": "00ff",
+            "localAPIEndpoint": {"advertiseAddress": address},
+        }
+        assert document["discovery"]["bootstrapToken"]["apiServerEndpoint"] == "api.example:6443"
+
+
+def test_the_server_is_reached_by_the_address_that_all_answer(rendered: dict[str, Documents]) -> None:
+    cluster = rendered["init"]["ClusterConfiguration"]
+    assert cluster["controlPlaneEndpoint"] == "api.example:6443"
+    assert {"192.168.1.11", "192.168.1.12", "192.168.1.13"} <= set(cluster["apiServer"]["certSANs"])
+
+
+def test_pods_run_on_every_node(rendered: dict[str, Documents]) -> None:
+    nodes = [
+        document["nodeRegistration"]
+        for documents in rendered.values()
+        for document in documents.values()
+        if "nodeRegistration" in document
+    ]
+    assert [node["taints"] for node in nodes] == [[], [], []]
+
+
+def test_the_playbook_takes_them_one_after_the_other() -> None:
+    done = run("ansible-playbook", "-i", str(HERE / "hosts.yml"), "playbooks/kubernetes.yml", "--list-hosts")
+    assert done.returncode == 0, done.stdout + done.stderr
+    plays = {
+        part.splitlines()[0].partition("): ")[2].partition("\t")[0]: set(part.split("hosts (")[1].split()[1:])
+        for part in done.stdout.split("  play #")[1:]
+    }
+    assert plays["The first control plane starts"] == {"node1"}
+    assert plays["Further control planes join, one after the other"] == {"node2", "node3"}
+    assert plays["The workers join"] == set()
+    (further,) = [
+        play
+        for play in yaml.safe_load((ANSIBLE / "playbooks/kubernetes.yml").read_text())
+        if play["hosts"] == "control_plane[1:]"
+    ]
+    assert further["serial"] == 1
+
+
+def test_an_even_number_is_refused(tmp_path: Path) -> None:
+    inventory = yaml.safe_load((HERE / "hosts.yml").read_text())
+    del inventory["nodes"]["children"]["control_plane"]["hosts"]["node3"]
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
+    extra = ["-e", f"roles_folder={ANSIBLE / 'roles'}", "-e", f"rendered={tmp_path}"]
+    done = run("ansible-playbook", "-i", str(tmp_path / "hosts.yml"), *extra, str(HERE / "render.yml"))
+    assert done.returncode != 0
+    assert "an odd number of nodes, now 2" in " ".join(done.stdout.split())
