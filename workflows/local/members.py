@@ -12,6 +12,7 @@ from workflows.local.settings import PlatformSettings
 
 HOST = "127.0.0.1"
 MLFLOW, TRAIN, EVALUATE, MONITOR, DEPLOYER = "mlflow", "train", "evaluate", "monitor", "deployer"
+NOTIFY = "notify"
 CORE = ""
 
 
@@ -106,6 +107,11 @@ MEMBERS = (
         MONITOR,
         lambda place: _listens(MONITOR, place) | {"ROOKERY_MONITOR_STORE": place.folder(MONITOR)},
         lambda place: {"ROOKERY_MONITOR_SPOOLS": json.dumps([str(place.settings.spool)])},
+    ),
+    Member(
+        NOTIFY,
+        lambda place: _listens(NOTIFY, place) | {"ROOKERY_NOTIFY_STATE_DIR": place.folder(NOTIFY)},
+        told="ROOKERY_NOTICES_URL",
     ),
     Member(DEPLOYER, _deployer, command=lambda _: ("-m", "workflows.local.deployer"), ready=""),
 )

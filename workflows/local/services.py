@@ -112,6 +112,5 @@ def step_configuration(settings: PlatformSettings, ports: Mapping[str, int]) -> 
         "ROOKERY_SERVING_BASE": str(settings.repository),
         "ROOKERY_CACHE": str(settings.home / "cache"),
         "ROOKERY_ENVIRONMENT_URL": f"http://{HOST}:{{port}}",
-        "ROOKERY_NOTIFY_URL": settings.notify_url,
         **no_proxy(),
     }

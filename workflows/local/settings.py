@@ -33,6 +33,7 @@ class PlatformSettings(Settings):
         "ROOKERY_MLFLOW_PATIENCE_SECONDS",
         "ROOKERY_DELIVERY_SECONDS",
         "ROOKERY_MAX_BUNDLE_BYTES",
+        "ROOKERY_ROLLOUT_API",
     )
 
     home: Path = Field(
@@ -47,6 +48,7 @@ class PlatformSettings(Settings):
         default=8090, ge=0, le=65535, description="Port of the evaluate service, or 0."
     )
     monitor_port: int = Field(default=9095, ge=0, le=65535, description="Port of the monitor, or 0.")
+    notify_port: int = Field(default=9097, ge=0, le=65535, description="Port of the notify service, or 0.")
     serve_python: Path | None = Field(
         default=None,
         description="Interpreter of serving processes; else .venv-serve, else this one.",
@@ -79,7 +81,6 @@ class PlatformSettings(Settings):
         default=True,
         description="Whether servers keep the inputs of predictions, by digest, for the monitor to hold for a while.",
     )
-    notify_url: str = Field(default="", description="Webhook that the exit handler posts to; empty: none.")
 
     @property
     def gitops(self) -> Path:

@@ -15,6 +15,7 @@ from workflows.release.history import Step, steps
 from workflows.release.rollback import revert
 from workflows.release.running import fetch_running
 from workflows.release.verify import verify_golden
+from workflows.steps import news
 from workflows.steps.outcome import say
 from workflows.steps.places import environment_url, facts_of, images, repository
 from workflows.steps.releasing import registry, verification_tag
@@ -142,6 +143,7 @@ class Delivery:
             mlflow.set_version_tag(self.application, version, tag, json.dumps(record))
         if current:
             say(f"{self.environment} of {self.application} is version {version}")
+            news.delivered(self.wanted, self.commit)
         else:
             say(f"{self._replaced()}; the alias is left to that one")
 
@@ -197,6 +199,7 @@ class Delivery:
         )
         image = short(self.wanted.image_digest)
         say(f"commit {result.commit[:12]} reverts {self.what}; image {image} is in quarantine")
+        news.withdrawn(self.wanted, result.commit, reason, workflow)
         raise Refused(self._withdrawn(reason))
 
     def _until_running(self, wanted: Evidence) -> tuple[str, str]:

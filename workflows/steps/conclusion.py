@@ -1,17 +1,15 @@
-"""The exit handler: write down how a workflow ended and tell whoever asked to be told."""
+"""The exit handler: write down how a workflow ended, and tell people when it did not succeed."""
 
 import json
 from typing import Any
 
-import httpx
-
 from services.common.mlflow_rest import MlflowClient
+from workflows.steps import news
 from workflows.steps.outcome import say, workflow_step
 from workflows.steps.settings import StepSettings
 
 _EXPERIMENT = "workflows"
 _MAX_VALUE = 5000
-_NOTIFY_TRIES = 3
 _RECORD_SECONDS = 30.0
 
 
@@ -24,9 +22,9 @@ def conclude(
     failures: str,
     parameters: str,
 ) -> None:
-    """Record the workflow as a run of the MLflow experiment `workflows`, once, and call the webhook if one is set.
+    """Record the workflow as a run of the MLflow experiment `workflows`, once, and tell people of a failure.
 
-    The webhook is called also when MLflow cannot be reached; then the step fails, and may call it again.
+    They are told also when MLflow cannot be reached; then the step fails, and its next try tells nothing new.
 
     Args:
         failures: Argo's JSON list of failed nodes, or empty.
@@ -46,7 +44,7 @@ def tell(
     failed: list[str],
     parameters: str,
 ) -> None:
-    """Record a result and tell the webhook; the last step of a workflow does it for a success, which saves a pod.
+    """Record a result and tell of a failure; the last step of a workflow does it for a success, which saves a pod.
 
     Args:
         parameters: as of `conclude`.
@@ -54,9 +52,9 @@ def tell(
     try:
         record(settings, template, workflow_name, workflow_uid, status, failed, given(parameters))
     finally:
-        # Whoever asked to be told is told above all when the platform itself is in trouble.
-        if settings.notify_url:
-            notify(settings.notify_url, template, workflow_name, status, failed, given(parameters))
+        # People are told above all when the platform itself is in trouble.
+        if status != "Succeeded":
+            news.failed(template, workflow_name, status, failed, given(parameters))
 
 
 def record(
@@ -71,7 +69,7 @@ def record(
     """Write the result to MLflow; a workflow that is there already is brought up to date.
 
     Raises:
-        Unavailable: MLflow does not answer, and time is left to tell the webhook.
+        Unavailable: MLflow does not answer, and time is left to tell people.
     """
     patience = min(settings.mlflow_patience_seconds, _RECORD_SECONDS)
     with MlflowClient(settings.mlflow_url, patience_seconds=patience) as mlflow:
@@ -115,26 +113,3 @@ def given(parameters: str) -> dict[str, str]:
     """The workflow's parameters as a mapping."""
     items: list[dict[str, Any]] = json.loads(parameters) if parameters else []
     return {str(item["name"]): str(item.get("value", "")) for item in items}
-
-
-def notify(
-    url: str, template: str, workflow_name: str, status: str, failed: list[str], parameters: dict[str, str]
-) -> None:
-    """Post the result; a webhook that does not answer never changes it."""
-    body = {
-        "workflow": workflow_name,
-        "template": template,
-        "status": status,
-        "failures": failed,
-        "parameters": {key: value for key, value in parameters.items() if value},
-        "text": f"{template} {workflow_name}: {status}" + (f" ({'; '.join(failed)})" if failed else ""),
-    }
-    for _ in range(_NOTIFY_TRIES):
-        try:
-            answer = httpx.post(url, json=body, timeout=10.0)
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            say(f"the webhook did not answer: {error}")
-        else:
-            say(f"the webhook answered {answer.status_code}")
-            if answer.is_success:
-                return

@@ -6,6 +6,7 @@ from typing import Annotated
 import httpx
 
 from services.common.errors import Refused, Unavailable
+from workflows.steps import news
 from workflows.steps.http import call
 from workflows.steps.outcome import Output, say, workflow_step
 from workflows.steps.settings import StepSettings, service_url
@@ -34,6 +35,7 @@ def evaluate(
     answer = _verdict(f"{url}/get-version", run_id)
     verdict = answer.json()
     report = f"{url}/reports/{run_id}"
+    news.judged(verdict, run_id, report)
     if not verdict["new_model_version"]:
         reasons = [str(reason) for reason in verdict.get("reasons", [])]
         for reason in reasons:

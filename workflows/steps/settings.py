@@ -55,9 +55,6 @@ class StepSettings(Settings):
         "http://serve.{application}-{environment}.svc",
         description="address of an environment's Service; {port} is replaced by the application's port",
     )
-    notify_url: str = Field(
-        "", description="webhook that is told the result of each workflow; empty: nobody is told"
-    )
     mlflow_patience_seconds: float = Field(
         120.0, gt=0, le=3600, description="how long a step puts up with an MLflow that does not answer"
     )

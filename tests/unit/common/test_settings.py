@@ -9,11 +9,16 @@ import sys
 import pytest
 
 from services.common.errors import InvalidInput
+from services.common.notices import NoticeSettings
 from services.common.settings import Settings
 from services.data.store import ObjectStoreSettings
 from services.evaluate.settings import EvaluateSettings
+from services.monitor.settings import MonitorSettings
+from services.notify.settings import NotifySettings
 from services.serve.settings import ServeSettings
+from services.tracking.settings import TrackingSettings
 from services.train.settings import TrainSettings
+from workflows.infra.settings import InfraSettings
 from workflows.local.settings import PlatformSettings
 from workflows.release.registry import RegistrySettings
 from workflows.release.settings import GitSettings
@@ -23,8 +28,13 @@ MODELS: list[type[Settings]] = [
     ServeSettings,
     TrainSettings,
     EvaluateSettings,
+    MonitorSettings,
+    NotifySettings,
+    NoticeSettings,
     ObjectStoreSettings,
     GitSettings,
+    InfraSettings,
+    TrackingSettings,
     RegistrySettings,
     StepSettings,
     PlatformSettings,
@@ -76,7 +86,8 @@ def test_variables_of_the_other_models_are_let_be(
     for name in [*SHARED, *(name for other in MODELS for name in variables(other))]:
         if name not in own:
             monkeypatch.setenv(name, "x")
-    model()
+    wanted = [name for name, field in model.model_fields.items() if field.is_required()]
+    model(**dict.fromkeys(wanted, "postgresql://u:p@host:5432/x"))
 
 
 def test_every_settings_model_is_here() -> None:

@@ -25,13 +25,12 @@ def test_parameters_become_a_mapping() -> None:
     assert given("") == {}
 
 
-def test_the_webhook_is_told_although_mlflow_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_are_told_although_mlflow_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
-    monkeypatch.setattr(conclusion, "notify", lambda url, *_: told.append(url))
+    monkeypatch.setattr(conclusion.news, "failed", lambda template, *_: told.append(template))
     monkeypatch.setenv("ROOKERY_MLFLOW_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("ROOKERY_MLFLOW_PATIENCE_SECONDS", "0.1")
-    monkeypatch.setenv("ROOKERY_NOTIFY_URL", "http://127.0.0.1:9/hook")
     with pytest.raises(SystemExit) as end:
         conclude("train-model", "train-model-x", "u", "Failed", "[]", "[]")
     assert end.value.code == 1
-    assert told == ["http://127.0.0.1:9/hook"]
+    assert told == ["train-model"]
