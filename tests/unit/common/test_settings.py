@@ -87,7 +87,8 @@ def test_variables_of_the_other_models_are_let_be(
         if name not in own:
             monkeypatch.setenv(name, "x")
     wanted = [name for name, field in model.model_fields.items() if field.is_required()]
-    model(**dict.fromkeys(wanted, "postgresql://u:p@host:5432/x"))
+    database = {"database_uri": "postgresql://u:p@host:5432/x"}
+    model(**{name: database.get(name, "http://host:9000") for name in wanted})
 
 
 def test_every_settings_model_is_here() -> None:
