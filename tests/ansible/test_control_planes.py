@@ -84,3 +84,29 @@ def test_an_even_number_is_refused(tmp_path: Path) -> None:
     done = run("ansible-playbook", "-i", str(tmp_path / "hosts.yml"), *extra, str(HERE / "render.yml"))
     assert done.returncode != 0
     assert "an odd number of nodes, now 2" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "allowed"),
+    [
+        ("kubernetes_version", "v1.34", "a version without v such as 1.34.4"),
+        ("pod_network", "calico", "plain, or the URL of a manifest"),
+        ("pod_cidr", "10.244.0.0/24", "an IPv4 network of /23 or larger"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(
+    setting: str, value: str, allowed: str, tmp_path: Path
+) -> None:
+    extra = [
+        "-e",
+        f"roles_folder={ANSIBLE / 'roles'}",
+        "-e",
+        f"rendered={tmp_path}",
+        "-e",
+        f"{setting}={value}",
+    ]
+    done = run("ansible-playbook", "-i", str(HERE / "hosts.yml"), *extra, str(HERE / "render.yml"))
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode != 0
+    assert f'{setting} is "{value}"; allowed is {allowed}' in said
+    assert "DEPRECATION" not in said
