@@ -99,10 +99,11 @@ def test_every_namespace_of_ours_is_restricted_and_shut(site: Built) -> None:
     assert {r["metadata"]["namespace"] for r in resources if "namespace" in r["metadata"]} <= shut
 
 
-def test_no_pod_gets_a_token_and_no_account_gives_one(site: Built) -> None:
+def test_no_pod_gets_a_token_and_no_account_gives_one_but_to_who_watches_a_rollout(site: Built) -> None:
     for resource in everything(site):
         if resource["kind"] == "ServiceAccount":
-            assert resource["automountServiceAccountToken"] is False, resource["metadata"]
+            watches = resource["metadata"]["name"] == "rookery-deliver"
+            assert resource["automountServiceAccountToken"] is watches, resource["metadata"]
     for name, _, pod in pods(site):
         if "WorkflowTemplate" not in name:
             assert pod["automountServiceAccountToken"] is False, name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -26,6 +27,9 @@ _NODE_ID = "workflows.argoproj.io/node-id"
 _OF = "workflows.argoproj.io/workflow"
 _TRIES = 5
 _PAUSE_SECONDS = 0.5
+_EXECUTOR_LINES = 8
+# What Argo's executor writes among the lines of the step it runs.
+_EXECUTOR = re.compile(r"time=\S+ level=\w+ msg=.* argo=true\b|Error: exit status \d+$")
 
 
 class ClusterWorkflows:
@@ -117,7 +121,7 @@ class ClusterWorkflows:
         pod = self._pods(run.name).get(node.id)
         if pod is None:
             return ""
-        found = [text for text in self._lines(pod, tail=max(lines, 5)) if text.strip()]
+        found = [text for text in self._lines(pod, tail=max(lines, 5) + _EXECUTOR_LINES) if text.strip()]
         return found[-1].strip() if found else ""
 
     def reason(self, run: Run) -> str:
@@ -223,9 +227,10 @@ class ClusterWorkflows:
         more |= {"tailLines": str(tail)} if tail else {}
         # A container that has not begun, or whose log went with its node, has nothing to say.
         with suppress(InvalidInput, NotFound):
-            yield from self._kube.lines(
-                f"/api/v1/namespaces/{self._namespace}/pods/{pod}/log", container="main", **more
-            )
+            place = f"/api/v1/namespaces/{self._namespace}/pods/{pod}/log"
+            for text in self._kube.lines(place, container="main", **more):
+                if not _EXECUTOR.match(text):
+                    yield text
 
 
 def declared_parameters(body: Object) -> list[Parameter]:

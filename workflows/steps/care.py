@@ -83,7 +83,11 @@ class Delivery:
         return images(self.settings).bundle(wanted.application, wanted.image_digest, wanted.bundle_digest)
 
     def wait(self) -> tuple[str, str]:
-        """Wait until the server has the release in memory; verdict and reason."""
+        """Wait until the server has the release in memory; verdict and reason.
+
+        Raises:
+            Unavailable: the cluster did not show the pods to the end of the wait.
+        """
         verdict, reason = self._until_running(self.wanted)
         if verdict != PASSED and not self.is_current():
             return SUPERSEDED, self._replaced()
@@ -206,8 +210,12 @@ class Delivery:
         deadline = time.monotonic() + self.settings.delivery_seconds
         seen = ""
         tries = 0
+        blind = False
         while time.monotonic() < deadline:
-            state = self._lacks(wanted)
+            try:
+                state, blind = self._lacks(wanted), False
+            except Unavailable as error:
+                state, blind = error.message, True
             if not state:
                 say(f"{self.place} has version {wanted.model_version} in memory")
                 return PASSED, ""
@@ -221,15 +229,24 @@ class Delivery:
                     return SUPERSEDED, self._replaced()
             time.sleep(_POLL_SECONDS)
         limit = f"{self.settings.delivery_seconds:.0f} s"
+        if blind:
+            # That nobody can look says nothing against the release.
+            raise Unavailable(
+                f"whether {self.place} runs image {short(wanted.image_digest)} is not known: {seen}"
+            )
         return FAILED, f"{self.place} did not run image {short(wanted.image_digest)} within {limit}: {seen}"
 
     def _lacks(self, wanted: Evidence) -> str:
-        """What is missing until the environment runs a release: first its pods, then the memory of its server."""
+        """What is missing until the environment runs a release: first its pods, then the memory of its server.
+
+        Raises:
+            Unavailable: the cluster does not show its pods.
+        """
+        if self.cluster is not None:
+            rollout = self.cluster.rollout(self.application, self.environment, wanted.image_digest)
+            if not rollout.complete:
+                return rollout.reason
         try:
-            if self.cluster is not None:
-                rollout = self.cluster.rollout(self.application, self.environment, wanted.image_digest)
-                if not rollout.complete:
-                    return rollout.reason
             running = fetch_running(self.url)
         except Unavailable as error:
             return error.message

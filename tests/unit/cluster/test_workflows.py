@@ -182,3 +182,22 @@ def test_resume_says_that_the_controller_needs_no_help(workflows: ClusterWorkflo
 
 def test_the_reason_falls_back_to_the_message_when_the_pod_is_gone(workflows: ClusterWorkflows) -> None:
     assert workflows.reason(workflows.get("w")) == "evaluate(0): main: Error (exit code 3)"
+
+
+def test_the_lines_of_argos_executor_are_not_the_steps(
+    workflows: ClusterWorkflows, kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = [
+        'time=2026-11-21T14:40:36.019Z level=INFO msg="waiting for signals" argo=true signalPath=/var/run/argo/x',
+        "refused: the gate refused run 7",
+        'time=2026-11-21T14:41:25.088Z level=INFO msg="sub-process exited" argo=true error="exit status 3"',
+        "Error: exit status 3",
+    ]
+    pod = {"metadata": {"name": "p", "annotations": {"workflows.argoproj.io/node-id": "w-2"}}}
+    other = kube.get
+    monkeypatch.setattr(
+        kube, "get", lambda path, **_: {"items": [pod]} if path.endswith("/pods") else other(path)
+    )
+    monkeypatch.setattr(kube, "lines", lambda *_, **__: iter(written), raising=False)
+    assert [line.text for line in workflows.logs("w")] == ["refused: the gate refused run 7"]
+    assert workflows.reason(run_of(kube.body)) == "evaluate(0): refused: the gate refused run 7"

@@ -181,6 +181,19 @@ def test_another_workflow_takes_a_withdrawn_release_for_superseded(platform: Pla
         again.see_through("", keep=False, workflow="train-model-y/8")
 
 
+def test_a_cluster_that_cannot_be_looked_at_condemns_nothing(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROOKERY_ROLLOUT_API", "http://127.0.0.1:9")
+    first = platform.release(1)
+    tip = platform.ops.tip()
+    with pytest.raises(
+        Unavailable, match=r"whether digits staging runs image .* is not known: the Kubernetes API"
+    ):
+        first.see_through("", keep=False, workflow="train-model-x/7")
+    assert platform.ops.tip() == tip
+
+
 def test_a_release_that_shall_stay_stays(platform: Platform) -> None:
     first = platform.release(1)
     tip = platform.ops.tip()
