@@ -126,7 +126,8 @@ class Predict:
     ) -> str | None:
         best = prediction.labels[0]
         seconds = time.perf_counter() - began
-        self.telemetry.predicted(best["label"], best["probability"], prediction.novel, seconds)
+        windows = 1 if prediction.timeline is None else len(prediction.timeline)
+        self.telemetry.predicted(best["label"], best["probability"], prediction.novel, seconds, windows)
         if self.log is None:
             return None
         return self.log.predicted(prediction, body, digest, source, seconds)

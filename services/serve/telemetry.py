@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 _LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _CONFIDENCE = tuple(step / 10 for step in range(1, 11))
+_WINDOWS = tuple(2.0**power for power in range(10))
+# Labels that have figures of their own, those that came first; all others together are `_OTHERS`.
+MOST_LABELS = 200
+_OTHERS = "(others)"
+_PLACE = ("application", "environment", "model_version")
 
 
 class Histogram:
@@ -52,6 +57,7 @@ class Telemetry:
         self.answers: dict[tuple[int, str], int] = {}
         self.latency = Histogram(_LATENCY)
         self.confidence = Histogram(_CONFIDENCE)
+        self.windows = Histogram(_WINDOWS)
         self.labels: dict[str, int] = {}
         self.novel = 0
         self.predictions = 0
@@ -63,10 +69,13 @@ class Telemetry:
         for extra in (ProcessCollector, PlatformCollector, GCCollector):
             extra(registry=self._registry)
 
-    def predicted(self, label: str, confidence: float, novel: bool, seconds: float) -> None:
-        """Count one answered prediction."""
+    def predicted(self, label: str, confidence: float, novel: bool, seconds: float, windows: int = 1) -> None:
+        """Count one answered prediction of so many windows."""
         self.predictions += 1
         self.novel += novel
+        self.windows.observe(windows)
+        if label not in self.labels and len(self.labels) >= MOST_LABELS:
+            label = _OTHERS
         self.labels[label] = self.labels.get(label, 0) + 1
         self.confidence.observe(confidence)
         self.latency.observe(seconds)
@@ -81,33 +90,47 @@ class Telemetry:
 
     def collect(self) -> Iterator[Metric]:
         """Called by the registry at a scrape."""
-        yield GaugeMetricFamily(
-            "rookery_serve_queue", "Predictions that wait for a thread", value=self.queued()
-        )
-        yield GaugeMetricFamily("rookery_serve_busy", "Predictions in threads or waiting", value=self.busy())
-        yield CounterMetricFamily("rookery_serve_novel", "Inputs unlike the training data", value=self.novel)
+        names = list(_PLACE)
+        place = [self.info.get(name, "") for name in _PLACE]
+        for name, text, value in (
+            ("rookery_serve_queue", "Predictions that wait for a thread", self.queued()),
+            ("rookery_serve_busy", "Predictions in threads or waiting", self.busy()),
+        ):
+            gauge = GaugeMetricFamily(name, text, labels=names)
+            gauge.add_metric(place, value)
+            yield gauge
+        novel = CounterMetricFamily("rookery_serve_novel", "Inputs unlike the training data", labels=names)
+        novel.add_metric(place, self.novel)
+        yield novel
 
         if self.log is not None:
             yield from _log_metrics(self.log)
 
         requests = CounterMetricFamily(
-            "rookery_serve_requests", "Answers of /predict by status and error", labels=["status", "code"]
+            "rookery_serve_requests",
+            "Answers of /predict by status and error",
+            labels=[*names, "status", "code"],
         )
-        requests.add_metric(["200", ""], self.predictions)
+        requests.add_metric([*place, "200", ""], self.predictions)
         for (status, code), count in sorted(self.answers.items()):
-            requests.add_metric([str(status), code], count)
+            requests.add_metric([*place, str(status), code], count)
         yield requests
 
-        labels = CounterMetricFamily("rookery_serve_label", "Answers by likeliest label", labels=["label"])
+        labels = CounterMetricFamily(
+            "rookery_serve_label", "Answers by likeliest label", labels=[*names, "label"]
+        )
         for label, count in sorted(self.labels.items()):
-            labels.add_metric([label], count)
+            labels.add_metric([*place, label], count)
         yield labels
 
         for name, text, histogram in (
             ("rookery_serve_seconds", "From the request's first byte to the answer", self.latency),
             ("rookery_serve_confidence", "Probability of the likeliest label", self.confidence),
+            ("rookery_serve_windows", "Windows of one input, which the model takes as a batch", self.windows),
         ):
-            yield HistogramMetricFamily(name, text, buckets=histogram.buckets(), sum_value=histogram.sum)
+            family = HistogramMetricFamily(name, text, labels=names)
+            family.add_metric(place, buckets=histogram.buckets(), sum_value=histogram.sum)
+            yield family
 
         info = GaugeMetricFamily("rookery_serve_info", "What is in memory", labels=list(self.info))
         info.add_metric(list(self.info.values()), 1)

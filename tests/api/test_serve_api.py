@@ -96,14 +96,17 @@ def test_probes_labels_and_counters(digits: httpx.Client) -> None:
     assert digits.get("/healthz").json() == {"status": "ok"}
     assert digits.get("/readyz").status_code == 200
     assert digits.get("/labels").json()["labels"] == [str(digit) for digit in range(10)]
-    before = _counter(digits, 'rookery_serve_requests_total{code="",status="200"}')
+    before = _answers(digits)
     digits.post("/predict", content=digit_png(2))
-    assert _counter(digits, 'rookery_serve_requests_total{code="",status="200"}') == before + 1
+    assert _answers(digits) == before + 1
 
 
-def _counter(client: httpx.Client, name: str) -> float:
+def _answers(client: httpx.Client) -> float:
     lines = client.get("/metrics").text.splitlines()
-    return next((float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name + " ")), 0.0)
+    answers = [line for line in lines if line.startswith("rookery_serve_requests_total{")]
+    (given,) = (line for line in answers if 'status="200"' in line)
+    assert 'environment="canary"' in given and 'model_version="7"' in given
+    return float(given.rsplit(" ", 1)[1])
 
 
 def test_the_interface_is_described_without_foreign_files(digits: httpx.Client) -> None:
