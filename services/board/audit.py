@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from services.common.digest import canonical_json, digest_bytes
+from services.common.errors import Unavailable
 
 _START = "sha256:" + "0" * 64
 _MOST_VALUE = 2000
@@ -90,6 +91,21 @@ class Audit:
                 file.flush()
                 os.fsync(file.fileno())
         return entry
+
+    def check(self) -> None:
+        """Pass when a line could be added now.
+
+        Raises:
+            Unavailable: the file cannot be written.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        except OSError as error:
+            raise Unavailable(
+                f"the log of actions cannot be written, so nothing is done: {error.strerror}",
+                value=str(self.path),
+            ) from error
 
     def read(self, limit: int = 200) -> Past:
         """The newest actions, and whether all lines are as they were written."""

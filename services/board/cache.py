@@ -15,6 +15,7 @@ from services.common.errors import RookeryError
 
 T = TypeVar("T")
 _FORGET_SECONDS = 600.0
+_AGAIN_SECONDS = 5.0
 _THREADS = 12
 
 
@@ -116,7 +117,8 @@ class Cache:
 
     def _refresh(self, name: str, entry: _Entry) -> None:
         now = time.monotonic()
-        if entry.work is None and now - entry.tried > entry.seconds:
+        seconds = min(entry.seconds, _AGAIN_SECONDS) if entry.problem else entry.seconds
+        if entry.work is None and now - entry.tried > seconds:
             entry.tried = now
             entry.work = self._pool.submit(self._read, name, entry)
             self._tidy(now)
