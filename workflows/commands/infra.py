@@ -83,6 +83,8 @@ def up(
         float | None,
         typer.Option(
             help="Seconds until every machine lets us in. Default: ROOKERY_INFRA_SSH_SECONDS.",
+            min=1,
+            max=7200,
             show_default=False,
         ),
     ] = None,
@@ -94,13 +96,13 @@ def up(
 
     Examples:
 
-        rookery infra up libvirt -v base_image=debian-12.qcow2 -v ssh_public_keys='["ssh-ed25519 AAAA… me"]'
+        rookery infra up libvirt -v base_image=/images/debian-12.qcow2 -v ssh_public_keys='["ssh-ed25519 AAAA… me"]'
 
         rookery infra up chameleon --variables chameleon.yaml --identity ~/.ssh/chameleon
     """
     path = _provisioner(site, on, variable, variables, identity).up(may_destroy=yes, ssh_seconds=wait)
     say(f"inventory: {path}")
-    say(f"next: ansible-playbook -i {path} ansible/playbooks/site.yml")
+    say(f"next: cd ansible && ansible-playbook -i {path} playbooks/site.yml")
 
 
 @commands.command()

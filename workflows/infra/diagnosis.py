@@ -11,6 +11,7 @@ from workflows.infra.terraform import TerraformFailed
 
 _EXISTS = re.compile(r"exists already|already exists|already in use by", re.IGNORECASE)
 _LOCKED = re.compile(r"Error acquiring the state lock")
+_RANGE_IN_USE = re.compile(r"Network is already in use by interface", re.IGNORECASE)
 _NO_LIBVIRT = re.compile(r"failed to (connect|dial libvirt)|libvirt-sock|dialing libvirt", re.IGNORECASE)
 _VARIABLE = re.compile(
     r"Invalid value for variable: (.*?) This was checked by the validation rule", re.DOTALL
@@ -36,6 +37,11 @@ def explain(site: Site, layer: str, errors: Sequence[str], doing: str) -> Rooker
     if _LOCKED.search(text):
         return Conflict(
             f"Terraform still holds the lock of {site.name}: another command is at work, or one was killed elsewhere"
+        )
+    if _RANGE_IN_USE.search(text):
+        return Conflict(
+            f"another network of this host has the addresses of `cidr`: {text[:800]}",
+            allowed=f"-v cidr=192.168.101.0/24, or any other; see docs/how-to/{_page(site)}",
         )
     if _EXISTS.search(text):
         return _existing(site, layer, text)
@@ -78,8 +84,13 @@ def _existing(site: Site, layer: str, text: str) -> Conflict:
     return Conflict(
         f"{what} exist already, and the state of the site {site.name} does not know them, so none is made twice: "
         f"{text[:800]}",
-        allowed=f"{_advice(site)} tells how they are taken back or removed",
+        allowed=f"if another site has them, give this one a `{_own_name(site)}` of its own; if a state was lost, "
+        f"{_advice(site)} tells how they are taken back or removed",
     )
+
+
+def _own_name(site: Site) -> str:
+    return "name" if site.environment == "libvirt" else "suffix"
 
 
 def _page(site: Site) -> str:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from workflows.infra.silence import end
+
 _SETTLE_SECONDS = 0.5
 
 
@@ -29,7 +31,7 @@ class Interrupt:
     ) -> None:
         self.asked = False
         self._process, self._safe, self._handed_on = process, safe, False
-        self._timer = threading.Timer(bound_seconds, process.kill)
+        self._timer = threading.Timer(bound_seconds, end, (process,))
         self._timer.daemon = True
         self._former: dict[signal.Signals, Any] = {}
 

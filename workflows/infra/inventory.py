@@ -33,7 +33,6 @@ def inventory(access: Access) -> dict[str, Any]:
             "vars": {
                 "ansible_user": outputs.site.user,
                 "ansible_become": True,
-                "private_network": str(outputs.site.private_network),
                 "external_addresses": [str(address) for address in outputs.site.external_addresses],
             },
             "children": {

@@ -82,7 +82,8 @@ class Provisioner:
                 self._forget(MACHINES)
                 raise diagnosis.nothing_known(self.site)
             count = sum(len(found[layer]) for layer in going)
-            if not ask(f"Destroy {count} resources of {self.site.name} ({' and '.join(going)})?"):
+            resources = "1 resource" if count == 1 else f"{count} resources"
+            if not ask(f"Destroy {resources} of {self.site.name} ({' and '.join(going)})?"):
                 raise Refused(f"{self.site.name} is left as it is", allowed="--yes")
             for layer in going:
                 self._destroy(layer)
@@ -119,7 +120,10 @@ class Provisioner:
 
     def _terraform(self, layer: str, **extra: Any) -> Terraform:
         root = self.site.stage(layer, self.settings.backend, **extra)
-        made = Terraform(root, self.settings.terraform, self.settings.stop_seconds, self._environment)
+        chosen = self.settings
+        made = Terraform(
+            root, chosen.terraform, chosen.stop_seconds, chosen.silent_seconds, self._environment
+        )
         made.init(self.tell)
         return made
 

@@ -30,3 +30,10 @@ class InfraSettings(Settings):
         le=3600,
         description="How long an interrupted Terraform may finish what it is making before it is stopped.",
     )
+    silent_seconds: float = Field(
+        default=300,
+        gt=0,
+        le=7200,
+        description="Longest time in which Terraform may say nothing before it is ended; at work it speaks every ten "
+        "seconds.",
+    )

@@ -19,6 +19,7 @@ from services.common.errors import Conflict, InvalidInput, NotFound
 MACHINES, VOLUME = "machines", "volume"
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?")
 _DECLARED = re.compile(r'^variable "(\w+)"', re.MULTILINE)
+_SOURCES = (".tf", ".tftpl", ".py")
 _SECRET = re.compile(r"PRIVATE KEY")
 
 
@@ -192,9 +193,9 @@ def _check(variables: Mapping[str, Any], root: Path) -> None:
 def _copy_sources(source: Path, target: Path) -> None:
     """Makes the sources of one module in `target` what they are in `source`; what Terraform wrote there stays."""
     target.mkdir(parents=True, exist_ok=True)
-    wanted = {path.name: path for path in source.iterdir() if path.suffix in (".tf", ".tftpl")}
+    wanted = {path.name: path for path in source.iterdir() if path.suffix in _SOURCES}
     for path in target.iterdir():
-        if path.suffix in (".tf", ".tftpl") and path.name not in wanted:
+        if path.suffix in _SOURCES and path.name not in wanted:
             path.unlink()
     for name, path in wanted.items():
         shutil.copyfile(path, target / name)

@@ -21,6 +21,7 @@ from python_terraform import Terraform as Commands
 from services.common.errors import InvalidInput, NotFound, RookeryError
 from workflows.infra.events import Events, Tell
 from workflows.infra.interrupt import Interrupt
+from workflows.infra.silence import Silence
 
 OLDEST = (1, 9, 0)
 _READ_SECONDS = 120
@@ -47,12 +48,13 @@ class Terraform:
         folder: Path,
         binary: str = "terraform",
         stop_seconds: float = 300,
+        silent_seconds: float = 300,
         more: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self._environment = environment() | dict(more or {})
         self._commands = Commands(working_dir=str(folder), terraform_bin_path=binary)
-        self._stop_seconds = stop_seconds
+        self._stop_seconds, self._silent_seconds = stop_seconds, silent_seconds
 
     def command(self, name: str, *arguments: str, **options: Any) -> list[str]:
         """The argument list of a command, without colours; options as python-terraform takes them."""
@@ -100,17 +102,20 @@ class Terraform:
         """What a command that only reads prints.
 
         Raises:
-            TerraformFailed: it failed.
+            TerraformFailed: it failed, or did not answer in time.
         """
-        done = subprocess.run(
-            self.command(name, **options),
-            cwd=self.folder,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=_READ_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                self.command(name, **options),
+                cwd=self.folder,
+                env=self._environment,
+                capture_output=True,
+                text=True,
+                timeout=_READ_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise TerraformFailed(f"terraform {name} said nothing within {_READ_SECONDS} seconds") from error
         if done.returncode == 0:
             return done.stdout
         if missing_is_empty and "No state file was found" in done.stderr:
@@ -132,14 +137,23 @@ class Terraform:
             start_new_session=True,
         ) as process:
             assert process.stdout is not None
-            with Interrupt(process, self._stop_seconds, safe) as interrupt:
+            with (
+                Interrupt(process, self._stop_seconds, safe) as interrupt,
+                Silence(process, self._silent_seconds) as silence,
+            ):
                 for text in process.stdout:
+                    silence.heard()
                     line(text)
                     interrupt.look()
                 code = process.wait()
         if interrupt.asked:
             raise Interrupted(
                 "interrupted; what was made is in the state, and the same command goes on from there"
+            )
+        if silence.ended:
+            raise TerraformFailed(
+                f"terraform {command[1]} said nothing for {self._silent_seconds:.0f} seconds and was ended; "
+                "the same command tries again"
             )
         return code
 

@@ -56,7 +56,6 @@ class Bench:
             "ROOKERY_INFRA_TERRAFORM": self.terraform,
             "TF_CLI_CONFIG_FILE": self.cli_config,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "ANSIBLE_CONFIG": str(REPOSITORY / "ansible" / "ansible.cfg"),
             "ANSIBLE_TIMEOUT": "60",
             "ANSIBLE_NOCOLOR": "1",
         }
@@ -97,6 +96,7 @@ class Bench:
         what: str,
         *command: str,
         timeout: float = 600,
+        folder: Path = REPOSITORY,
         interrupt_at: Callable[[str], bool] | None = None,
     ) -> Done:
         """Runs a command and shows its output; sends SIGINT once, when `interrupt_at` says so of a line."""
@@ -105,7 +105,7 @@ class Bench:
         print(f"\n$ {what}", flush=True)
         with subprocess.Popen(
             command,
-            cwd=REPOSITORY,
+            cwd=folder,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -137,11 +137,11 @@ class Bench:
         return self.run(what, *command, timeout=timeout, **more)
 
     def playbook(self, what: str, name: str, *extra: str, timeout: float) -> Done:
-        """A playbook with the inventory that `up` wrote."""
-        command = ["ansible-playbook", "-i", str(self.site / "inventory.yml"), f"ansible/playbooks/{name}"]
+        """A playbook with the inventory that `up` wrote, as `up` tells to run it."""
+        command = ["ansible-playbook", "-i", str(self.site / "inventory.yml"), f"playbooks/{name}"]
         for value in ("node_answer_seconds=300", "node_clock_seconds=600", *extra):
             command += ["-e", value]
-        return self.run(what, *command, timeout=timeout)
+        return self.run(what, *command, timeout=timeout, folder=REPOSITORY / "ansible")
 
 
 def virsh(*arguments: str) -> list[str]:

@@ -3,7 +3,7 @@
 set -euo pipefail
 missing=()
 for package in libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86 qemu-utils \
-  dnsmasq-base iptables genisoimage mmdebstrap e2fsprogs openssh-client; do
+  dnsmasq-base iptables mmdebstrap e2fsprogs openssh-client; do
   dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
 done
 [ ${#missing[@]} -eq 0 ] && exit 0

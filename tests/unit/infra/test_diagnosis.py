@@ -39,6 +39,18 @@ CHAMELEON = Site("tacc", Path("/state/tacc"), Path("/tf"), "chameleon")
             "none is made twice.*When the state is lost.*libvirt.md",
         ),
         (
+            LIBVIRT,
+            ["internal error: Network is already in use by interface virbr1"],
+            Conflict,
+            "has the addresses of `cidr`.*-v cidr=",
+        ),
+        (
+            LIBVIRT,
+            ["operation failed: domain 'rookery-node1' already exists with uuid"],
+            Conflict,
+            "if another site has them, give this one a `name` of its own",
+        ),
+        (
             CHAMELEON,
             ["Resource precondition failed: node1-ada exists already, and"],
             Conflict,

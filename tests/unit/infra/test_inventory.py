@@ -16,6 +16,8 @@ from workflows.infra.inventory import inventory, write
 from workflows.infra.outputs import Outputs
 from workflows.infra.ssh import Access
 
+REPOSITORY = Path(__file__).resolve().parents[3]
+
 
 def access(name: str, folder: Path) -> Access:
     return Access(Outputs.read(real(name)), folder / "known_hosts", folder / "key")
@@ -37,7 +39,7 @@ def seen_by_ansible(path: Path) -> dict[str, dict[str, object]]:
 
 
 def test_the_groups_are_those_that_the_playbooks_want(tmp_path: Path) -> None:
-    example = Path(__file__).resolve().parents[3] / "ansible" / "inventories" / "example" / "hosts.yml"
+    example = REPOSITORY / "ansible" / "inventories" / "example" / "hosts.yml"
     wanted = yaml.safe_load(example.read_text())["nodes"]["children"]
     found = inventory(access("libvirt", tmp_path))["nodes"]["children"]
     assert {group: list(part["hosts"]) for group, part in found.items()} == {
@@ -60,6 +62,17 @@ def test_ansible_reads_the_machines_and_how_to_reach_them(tmp_path: Path) -> Non
     inner = shlex.split(proxy.removeprefix("ProxyCommand="))
     assert inner[0] == "ssh" and inner[-1] == f"debian@{outputs.site.public_address}" and "%h:%p" in inner
     assert f"UserKnownHostsFile={tmp_path / 'known_hosts'}" in inner
+
+
+@pytest.mark.parametrize("name", ["libvirt", "chameleon"])
+def test_every_variable_is_one_that_the_roles_read(tmp_path: Path, name: str) -> None:
+    files = [path for path in (REPOSITORY / "ansible").rglob("*") if path.suffix in (".yml", ".j2")]
+    text = "\n".join(path.read_text() for path in files)
+    nodes = inventory(access(name, tmp_path))["nodes"]
+    hosts = [facts for group in nodes["children"].values() for facts in group["hosts"].values()]
+    ours = {variable for facts in [nodes["vars"], *hosts] for variable in facts}
+    assert {"node_address", "external_addresses", "data_device"} <= ours
+    assert [v for v in sorted(ours) if not v.startswith("ansible_") and v not in text] == []
 
 
 def test_one_machine_is_a_control_plane_alone(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.common.errors import InvalidInput, NotFound
+from workflows.infra import terraform
 from workflows.infra.events import Events
 from workflows.infra.terraform import FLAG, Interrupted, Terraform, TerraformFailed, check_version
 
@@ -101,6 +102,18 @@ def test_a_command_that_fails_says_terraform_s_first_error(tmp_path: Path) -> No
         Terraform(tmp_path, binary).outputs()
     with pytest.raises(TerraformFailed, match=r"terraform init failed: No such thing"):
         Terraform(tmp_path, binary).init(lambda _: None)
+
+
+def test_one_that_hangs_is_ended(tmp_path: Path) -> None:
+    binary = script(tmp_path, "echo ready; exec sleep 60")
+    with pytest.raises(TerraformFailed, match="terraform plan said nothing for 1 seconds and was ended"):
+        Terraform(tmp_path, binary, silent_seconds=1).events(lambda _: None, "plan")
+
+
+def test_a_command_that_says_nothing_has_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terraform, "_READ_SECONDS", 0.2)
+    with pytest.raises(TerraformFailed, match=r"terraform output said nothing within 0\.2 seconds"):
+        Terraform(tmp_path, script(tmp_path, "exec sleep 60")).outputs()
 
 
 def test_no_state_is_no_resources(tmp_path: Path) -> None:

@@ -21,12 +21,12 @@ variable "libvirt_uri" {
 }
 
 variable "base_image" {
-  description = "Path or https address of a qcow2 image with cloud-init and sshd, such as Debian's generic cloud image."
+  description = "Whole path or https address of a qcow2 image with cloud-init and sshd, such as Debian's generic cloud image."
   type        = string
 
   validation {
-    condition     = can(regex("^https?://", var.base_image)) || fileexists(var.base_image)
-    error_message = "base_image must be an address, or the path of a qcow2 file that exists."
+    condition     = can(regex("^https?://", var.base_image)) || try(startswith(var.base_image, "/") && fileexists(var.base_image), false)
+    error_message = "base_image must be an address, or the whole path, from / on, of a qcow2 file that exists."
   }
 }
 
@@ -158,7 +158,7 @@ variable "direct_kernel" {
   default = null
 
   validation {
-    condition     = var.direct_kernel == null || try(fileexists(var.direct_kernel.kernel) && fileexists(var.direct_kernel.initrd), false)
-    error_message = "direct_kernel must name a kernel and an initrd that exist."
+    condition     = var.direct_kernel == null || try(alltrue([for path in [var.direct_kernel.kernel, var.direct_kernel.initrd] : startswith(path, "/") && fileexists(path)]), false)
+    error_message = "direct_kernel must name a kernel and an initrd that exist, by their whole paths."
   }
 }

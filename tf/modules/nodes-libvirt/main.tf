@@ -7,7 +7,14 @@ locals {
       mac = join(":", concat(["52", "54", "00"], slice(regexall("..", md5("${var.name}/${name}")), 0, 3)))
     }
   }
-  gib = 1024 * 1024 * 1024
+  first_boot = {
+    for name in local.names : name => {
+      "meta-data" = yamlencode({ instance-id = "${var.name}-${name}", local-hostname = name })
+      "user-data" = templatefile("${path.module}/user-data.yaml.tftpl", { user = var.user, keys = var.ssh_public_keys })
+    }
+  }
+  first_boot_images = { for name in local.names : name => "${path.root}/.terraform/first-boot/${var.name}-${name}.iso" }
+  gib               = 1024 * 1024 * 1024
 }
 
 resource "libvirt_network" "nodes" {
@@ -70,31 +77,42 @@ resource "libvirt_volume" "data" {
   format = "qcow2"
 }
 
-resource "libvirt_cloudinit_disk" "first_boot" {
+# Not libvirt_cloudinit_disk: that reads its image back at every plan, and hangs in one or two of a hundred readings
+# (docs/decisions/0012).
+resource "terraform_data" "first_boot" {
+  for_each = local.first_boot
+
+  triggers_replace = each.value
+
+  provisioner "local-exec" {
+    command     = "python3 '${path.module}/first_boot.py' '${local.first_boot_images[each.key]}'"
+    environment = { FIRST_BOOT = jsonencode(each.value) }
+    quiet       = true
+  }
+}
+
+resource "libvirt_volume" "first_boot" {
   for_each = local.nodes
 
-  name = "${var.name}-${each.key}-cloud-init.iso"
-  pool = libvirt_pool.disks.name
-  meta_data = yamlencode({
-    instance-id    = "${var.name}-${each.key}"
-    local-hostname = each.key
-  })
-  user_data = templatefile("${path.module}/user-data.yaml.tftpl", {
-    user = var.user
-    keys = var.ssh_public_keys
-  })
+  name   = "${var.name}-${each.key}-cloud-init.iso"
+  pool   = libvirt_pool.disks.name
+  source = local.first_boot_images[each.key]
+  format = "iso"
+
+  lifecycle {
+    replace_triggered_by = [terraform_data.first_boot[each.key]]
+  }
 }
 
 resource "libvirt_domain" "node" {
   for_each = local.nodes
 
-  name      = "${var.name}-${each.key}"
-  type      = var.domain_type
-  vcpu      = var.vcpus
-  memory    = var.memory_mib
-  cloudinit = libvirt_cloudinit_disk.first_boot[each.key].id
-  kernel    = try(var.direct_kernel.kernel, null)
-  initrd    = try(var.direct_kernel.initrd, null)
+  name   = "${var.name}-${each.key}"
+  type   = var.domain_type
+  vcpu   = var.vcpus
+  memory = var.memory_mib
+  kernel = try(var.direct_kernel.kernel, null)
+  initrd = try(var.direct_kernel.initrd, null)
   # Flags without a value have a map of their own, or every plan wants new machines.
   cmdline = var.direct_kernel == null ? null : concat(
     [var.direct_kernel.arguments],
@@ -114,6 +132,11 @@ resource "libvirt_domain" "node" {
     content {
       volume_id = disk.value.id
     }
+  }
+
+  # By its name, the provider makes a CD-ROM drive of it.
+  disk {
+    file = libvirt_volume.first_boot[each.key].id
   }
 
   network_interface {

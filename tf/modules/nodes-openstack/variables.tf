@@ -8,7 +8,6 @@ variable "key_pair" {
   type        = string
 }
 
-
 variable "node_count" {
   description = "How many machines; the first is the control plane."
   type        = number

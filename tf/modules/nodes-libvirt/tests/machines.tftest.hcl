@@ -30,7 +30,7 @@ run "three_machines_from_one_image" {
     error_message = "each root disk lies over the one base image"
   }
   assert {
-    condition     = { for name, node in libvirt_domain.node : name => length(node.disk) } == { node1 = 2, node2 = 1, node3 = 1 } && libvirt_volume.data[0].size == 20 * 1024 * 1024 * 1024
+    condition     = { for name, node in libvirt_domain.node : name => length(node.disk) } == { node1 = 3, node2 = 2, node3 = 2 } && libvirt_volume.data[0].size == 20 * 1024 * 1024 * 1024
     error_message = "node1 alone has a disk for data"
   }
 }
@@ -56,12 +56,27 @@ run "a_network_of_their_own" {
 
 run "user_data_has_public_keys_and_no_secret" {
   assert {
-    condition     = alltrue([for disk in libvirt_cloudinit_disk.first_boot : jsonencode(yamldecode(disk.user_data).users[0].ssh_authorized_keys) == jsonencode(var.ssh_public_keys)])
+    condition     = alltrue([for told in terraform_data.first_boot : jsonencode(yamldecode(told.triggers_replace["user-data"]).users[0].ssh_authorized_keys) == jsonencode(var.ssh_public_keys)])
     error_message = "the public keys are in the user data"
   }
   assert {
-    condition     = alltrue([for disk in libvirt_cloudinit_disk.first_boot : !yamldecode(disk.user_data).ssh_pwauth && yamldecode(disk.user_data).users[0].lock_passwd && !can(yamldecode(disk.user_data).users[0].passwd)])
+    condition     = alltrue([for told in terraform_data.first_boot : !yamldecode(told.triggers_replace["user-data"]).ssh_pwauth && yamldecode(told.triggers_replace["user-data"]).users[0].lock_passwd && !can(yamldecode(told.triggers_replace["user-data"]).users[0].passwd)])
     error_message = "nobody logs in with a password"
+  }
+}
+
+run "each_machine_is_told_its_own_name" {
+  assert {
+    condition     = alltrue([for name, told in terraform_data.first_boot : yamldecode(told.triggers_replace["meta-data"]) == { instance-id = "rookery-${name}", local-hostname = name }])
+    error_message = "the host name is in the metadata"
+  }
+  assert {
+    condition     = alltrue([for name, node in libvirt_domain.node : reverse(node.disk)[0].file == libvirt_volume.first_boot[name].id])
+    error_message = "the image of the first boot is the last drive"
+  }
+  assert {
+    condition     = alltrue([for name, image in libvirt_volume.first_boot : endswith(image.source, "/rookery-${name}.iso") && endswith(image.name, ".iso") && fileexists(image.source)])
+    error_message = "each image was written, and a CD-ROM is known by its name"
   }
 }
 
@@ -72,8 +87,8 @@ run "one_machine_without_a_data_disk" {
     cidr       = "10.20.0.0/16"
   }
   assert {
-    condition     = length(libvirt_domain.node) == 1 && length(libvirt_volume.data) == 0 && length(libvirt_domain.node["node1"].disk) == 1
-    error_message = "one machine with a root disk alone"
+    condition     = length(libvirt_domain.node) == 1 && length(libvirt_volume.data) == 0 && length(libvirt_domain.node["node1"].disk) == 2
+    error_message = "one machine with a root disk and what it is told at its first boot"
   }
   assert {
     condition     = jsonencode(output.nodes) == jsonencode([{ name = "node1", address = "10.20.0.11", login_address = "10.20.0.11", jump = null, data_device = null }])
