@@ -25,6 +25,7 @@ from services.monitor.report import PAGE_HEADERS, drift_page, index_page, judge_
 from services.monitor.segment import MOST_BYTES
 from services.monitor.settings import MonitorSettings
 from services.monitor.telemetry import Gauges, exposition
+from services.monitor.watch import Watch
 from services.monitor.windows import Window, compare_window
 
 _DAY = timedelta(days=1)
@@ -45,6 +46,19 @@ class Service:
         self.archive = Archive(open_objects(settings.store, store))
         self.keeper = Keeper(self.archive, settings)
         self.gauges = Gauges()
+        self.watch = Watch(
+            self.archive.environments,
+            self._latest,
+            settings.watch_seconds,
+            settings.arbiter_url,
+            settings.arbiter_token,
+        )
+
+    def _latest(self, application: str, environment: str, begin: datetime, end: datetime) -> Window:
+        thresholds = self.settings.thresholds()
+        window = compare_window(self.archive, application, environment, begin, end, thresholds)
+        self.gauges.saw(window)
+        return window
 
     def window(
         self,
@@ -115,7 +129,9 @@ def create_app(settings: MonitorSettings, store: ObjectStoreSettings | None = No
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.service = Service(settings, store or ObjectStoreSettings.read())
         app.state.service.keeper.start()
+        app.state.service.watch.start()
         yield
+        await run_in_threadpool(app.state.service.watch.close)
         await run_in_threadpool(app.state.service.keeper.close)
 
     app = FastAPI(title="Rookery monitor", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)

@@ -59,6 +59,14 @@ class MonitorSettings(Settings):
         0.95, gt=0, lt=1, description="an answer is slow above this quantile of production's latency"
     )
 
+    watch_seconds: float = Field(
+        300.0, gt=0, le=86_400, description="pause between comparisons of every environment, for /metrics"
+    )
+    arbiter_url: str = Field(
+        "", description="service that decides about retraining, told when drift begins; empty: nobody is"
+    )
+    arbiter_token: SecretStr = Field(SecretStr(""), description="what the arbiter wants to be told")
+
     @model_validator(mode="after")
     def _closed(self) -> Self:
         if not self.token.get_secret_value() and not _local(self.host):
