@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from workflows.local.members import HOST, MEMBERS, Place, chosen_members
+from workflows.local.members import HOST, MEMBERS, NOTIFY, Place, chosen_members
 from workflows.local.processes import Process, read_pid_file
 from workflows.local.settings import REPOSITORY, PlatformSettings
 
@@ -75,7 +75,9 @@ def services(
     settings: PlatformSettings, ports: Mapping[str, int], packs: tuple[str, ...] = ()
 ) -> list[Service]:
     """All processes, in the order in which people name them."""
-    place, common = Place(settings, ports), environment(settings)
+    place = Place(settings, ports)
+    # Everybody may have something to tell people; who set another address keeps it.
+    common = {"ROOKERY_NOTICES_URL": place.url(NOTIFY)} | environment(settings)
     return [
         Service(
             member.name,
