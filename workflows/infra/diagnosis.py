@@ -24,16 +24,10 @@ NO_SUCH_VOLUME = re.compile(r"returned no results")
 
 def explain(site: Site, layer: str, errors: Sequence[str], doing: str) -> RookeryError:
     """The error to raise for what Terraform reported."""
-    text = " | ".join(dict.fromkeys(errors)) or "it gave no reason"
-    unset = sorted(set(_UNSET.findall(text)))
-    if unset:
-        given = " ".join(f"-v {name}=…" for name in unset)
-        return InvalidInput(
-            f"{', '.join(unset)} must be given", allowed=f"{given}; see docs/how-to/{_page(site)}"
-        )
-    wrong = list(dict.fromkeys(match.strip() for match in _VARIABLE.findall(text)))
-    if wrong:
-        return InvalidInput(" ".join(wrong))
+    text = _joined(errors) or "it gave no reason"
+    wrong = wrong_values(site, errors)
+    if wrong is not None:
+        return wrong
     if _LOCKED.search(text):
         return Conflict(
             f"Terraform still holds the lock of {site.name}: another command is at work, or one was killed elsewhere"
@@ -59,6 +53,19 @@ def explain(site: Site, layer: str, errors: Sequence[str], doing: str) -> Rooker
     return TerraformFailed(f"terraform {doing} failed: {text[:1500]}")
 
 
+def wrong_values(site: Site, errors: Sequence[str]) -> InvalidInput | None:
+    """An error when variables are missing or break a rule; none for any other reason."""
+    text = _joined(errors)
+    unset = sorted(set(_UNSET.findall(text)))
+    if unset:
+        given = " ".join(f"-v {name}=…" for name in unset)
+        return InvalidInput(
+            f"{', '.join(unset)} must be given", allowed=f"{given}; see docs/how-to/{_page(site)}"
+        )
+    wrong = list(dict.fromkeys(match.strip() for match in _VARIABLE.findall(text)))
+    return InvalidInput(" ".join(wrong)) if wrong else None
+
+
 def lost(site: Site, layer: str) -> RookeryError | None:
     """An error when the state file is gone but its backup is not."""
     state = site.state(layer)
@@ -77,6 +84,10 @@ def nothing_known(site: Site) -> NotFound:
         f"nothing is known of machines of the site {site.name}: there is no state in {site.folder}",
         allowed=f"`rookery infra up {site.name}`; if machines exist, see {_advice(site)}",
     )
+
+
+def _joined(errors: Sequence[str]) -> str:
+    return " | ".join(dict.fromkeys(errors))
 
 
 def _existing(site: Site, layer: str, text: str) -> Conflict:

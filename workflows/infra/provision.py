@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from workflows.infra.ssh import Access
 from workflows.infra.terraform import FLAG, Terraform, TerraformFailed, check_version
 
 _PLAN = "up.tfplan"
+_READING = re.compile(r": (Refreshing state|Still reading|Reading|Read complete)")
 Ask = Callable[[str], bool]
 
 
@@ -36,6 +38,7 @@ class Provisioner:
         """
         with locked(self.site):
             self._prepare()
+            self._check_variables()
             for layer in self.site.layers:
                 self._apply(layer, may_destroy)
             access = self._access()
@@ -50,13 +53,20 @@ class Provisioner:
         changes = False
         with locked(self.site):
             self._prepare()
+            self._check_variables()
             for layer in self.site.layers:
                 terraform = self._terraform(layer, **self._adoption(layer))
                 if layer == MACHINES and VOLUME in self.site.layers and changes:
                     self.tell("machines: can be planned once the volume exists")
                     break
                 self.tell(f"{layer}:")
-                code = terraform.show(self.tell, "plan", detailed_exitcode=FLAG, lock=False)
+                code = terraform.show(
+                    self._tell_unless_reading,
+                    "plan",
+                    detailed_exitcode=FLAG,
+                    lock=False,
+                    compact_warnings=FLAG,
+                )
                 if code not in (0, 2):
                     raise TerraformFailed(f"terraform plan failed for the {layer}; the reason is above")
                 changes = changes or code == 2
@@ -127,6 +137,18 @@ class Provisioner:
         made.init(self.tell)
         return made
 
+    def _check_variables(self) -> None:
+        """Says wrong values of every layer before anything of the first one is made."""
+        for layer in self.site.layers[1:]:
+            _, planned = self._terraform(layer).events(_nobody, "plan", lock=False)
+            problem = diagnosis.wrong_values(self.site, planned.errors)
+            if problem is not None:
+                raise problem
+
+    def _tell_unless_reading(self, line: str) -> None:
+        if not _READING.search(line):
+            self.tell(line)
+
     def _adoption(self, layer: str) -> dict[str, Any]:
         """A volume of this name that no state knows is taken into the state, never made a second time."""
         if layer != VOLUME or self._terraform(layer).resources():
@@ -149,7 +171,8 @@ class Provisioner:
                 f"this would destroy {', '.join(planned.destroyed)}",
                 allowed="--yes, if that is meant; nothing was done",
             )
-        self.site.save()
+        if planned.changes or layer == MACHINES:
+            self.site.save()
         self.tell(f"{layer}: {planned.changes} changes" if planned.changes else f"{layer}: nothing to change")
         code, applied = terraform.events(self.tell, "apply", _PLAN)
         (terraform.folder / _PLAN).unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from services.common.errors import Conflict, NotFound, Refused
+from services.common.errors import Conflict, InvalidInput, NotFound, Refused
 from tests.unit.infra.test_outputs import DATA
 from workflows.infra import ssh
 from workflows.infra.provision import Provisioner
@@ -136,9 +136,10 @@ def test_an_error_of_a_provider_ends_it_with_what_to_do(lab: Lab, command: str) 
 
 def test_plan_tells_whether_something_would_change(lab: Lab) -> None:
     assert lab.provisioner.plan() is False
-    lab.says("plan libvirt", text="Plan: 1 to add\n", code=2)
+    read = "module.nodes.libvirt_pool.disks: Refreshing state... [id=1]\n"
+    lab.says("plan libvirt", text=f"{read}Plan: 1 to add\n", code=2)
     assert lab.provisioner.plan() is True
-    assert "Plan: 1 to add" in lab.said
+    assert "Plan: 1 to add" in lab.said and not [line for line in lab.said if "Refreshing" in line]
     lab.says("plan libvirt", code=1)
     with pytest.raises(TerraformFailed, match="terraform plan failed for the machines"):
         lab.provisioner.plan()
@@ -207,6 +208,7 @@ def test_a_state_that_was_lost_but_for_its_backup_stops_every_command(lab: Lab) 
 def test_the_volume_comes_first_and_one_that_exists_is_adopted(lab: Lab) -> None:
     lab.provisioner.up(may_destroy=False)
     assert [call for call in lab.calls if not call.startswith("state")] == [
+        "plan chameleon",
         "plan volume adopt",
         "plan volume adopt",
         "apply volume",
@@ -222,7 +224,27 @@ def test_a_volume_that_does_not_exist_is_made(lab: Lab) -> None:
     none = {"severity": "error", "summary": "Your query returned no results"}
     lab.says("plan volume adopt", {"type": "diagnostic", "diagnostic": none}, code=1)
     lab.provisioner.up(may_destroy=False)
-    assert lab.calls[:4] == ["state volume", "plan volume adopt", "plan volume", "apply volume"]
+    assert lab.calls[1:5] == ["state volume", "plan volume adopt", "plan volume", "apply volume"]
+
+
+@on_openstack
+def test_a_wrong_value_of_the_machines_is_said_before_the_volume_is_made(lab: Lab) -> None:
+    wrong = "Invalid value for variable: flavor must be one. This was checked by the validation rule at x"
+    error = {"severity": "error", "summary": wrong}
+    lab.says("plan chameleon", {"type": "diagnostic", "diagnostic": error}, code=1)
+    for command in (lambda: lab.provisioner.up(may_destroy=False), lab.provisioner.plan):
+        with pytest.raises(InvalidInput, match=r"^flavor must be one\.$"):
+            command()
+    assert lab.calls == ["plan chameleon", "plan chameleon"]
+
+
+@on_openstack
+def test_what_made_a_later_step_fail_is_not_remembered(lab: Lab) -> None:
+    error = {"severity": "error", "summary": "there is no flavor huge"}
+    lab.says("plan chameleon", {"type": "diagnostic", "diagnostic": error}, code=1)
+    with pytest.raises(TerraformFailed, match="there is no flavor huge"):
+        lab.provisioner.up(may_destroy=False)
+    assert not (lab.provisioner.site.folder / "site.json").exists()
 
 
 @on_openstack
