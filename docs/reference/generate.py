@@ -238,12 +238,20 @@ def _endpoints() -> str:
 
 
 def _applications() -> Iterator[tuple[str, Any]]:
-    from tests.support.applications import evaluate_app, monitor_app, notify_app, serve_app, train_app
+    from tests.support.applications import (
+        arbiter_app,
+        evaluate_app,
+        monitor_app,
+        notify_app,
+        serve_app,
+        train_app,
+    )
 
     yield "Train service (9090)", train_app()
     yield "Evaluate service (8080; 8090 on one machine)", evaluate_app()
     yield "Served model (staging 8081, canary 8080, production 80; 8082 on one machine)", serve_app()
     yield "Monitor service (9095)", monitor_app()
+    yield "Arbiter (9096)", arbiter_app()
     yield "Notify service (9097)", notify_app()
 
 

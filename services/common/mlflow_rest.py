@@ -174,6 +174,16 @@ class MlflowClient:
             raise NotFound("the run has no such artifact", value=path)
         return answer.content
 
+    def artifacts(self, run_id: str, folder: str = "") -> dict[str, int]:
+        """Path → size in bytes of the files in a folder of a run's artifacts; empty when there is none."""
+        query = {"run_id": run_id} | ({"path": folder} if folder else {})
+        found = self._get("/artifacts/list", query, missing_ok=True) or {}
+        return {
+            str(file["path"]): int(file.get("file_size") or 0)
+            for file in found.get("files", [])
+            if not file.get("is_dir")
+        }
+
     def _lists(self, run: Mapping[str, Any], path: str) -> bool:
         """Whether a file is among the artifacts of a run."""
         query = {"run_id": str(run["info"]["run_id"]), "path": path.rpartition("/")[0]}

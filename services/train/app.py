@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fastapi import FastAPI, Header, Request
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from services.common.answers import add_error_answers
@@ -19,6 +19,7 @@ from services.train.families import FAMILIES
 from services.train.hyperparameters import describe
 from services.train.jobs import Jobs
 from services.train.preflight import Preflight, check_key
+from services.train.recipe import Recipes
 from services.train.revision import code_revision
 from services.train.settings import TrainSettings
 
@@ -28,7 +29,7 @@ _NAMES = ("application", "model_name", "data_source")
 def create_app(settings: TrainSettings) -> FastAPI:
     """The application; its jobs are taken up when it starts and let go when it stops."""
     jobs = Jobs(settings, code_revision(settings.code_revision))
-    preflight = Preflight(settings)
+    preflight, recipes = Preflight(settings), Recipes(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -36,10 +37,12 @@ def create_app(settings: TrainSettings) -> FastAPI:
         preflight.warm_up()
         yield
         jobs.stop()
+        recipes.close()
 
     app = FastAPI(title="Rookery train service", lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_answers(app)
     _add_training(app, jobs, preflight)
+    _add_recipe(app, recipes, preflight)
     _add_lists(app)
     _add_operations(app, jobs)
     return app
@@ -68,6 +71,19 @@ def _add_training(app: FastAPI, jobs: Jobs, preflight: Preflight) -> None:
         """End a run as KILLED."""
         job = jobs.cancel(run_id)
         return _described(job, jobs.find(run_id)[1], jobs)
+
+
+def _add_recipe(app: FastAPI, recipes: Recipes, preflight: Preflight) -> None:
+    @app.get("/recipe", openapi_extra={"parameters": _documented()})
+    def find(request: Request) -> Response:
+        """What such a training would be made of, with a digest over all; 202 while the data is being read."""
+        query = dict(request.query_params)
+        application, model_name, data_source = (query.pop(name, "").strip() for name in _NAMES)
+        asked = preflight.request(application, model_name, data_source, query)
+        found = recipes.find(asked)
+        if found is None:
+            return JSONResponse({"state": "reading the data"}, 202, {"Retry-After": "2"})
+        return JSONResponse(found)
 
 
 def _add_lists(app: FastAPI) -> None:

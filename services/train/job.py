@@ -16,8 +16,9 @@ from services.common.errors import NotFound, RookeryError, Unavailable
 from services.common.mlflow_rest import is_terminal
 from services.train import records
 from services.train.process import start_time
+from services.train.recipe import recipe, running_code, running_environment
 from services.train.settings import TrainSettings
-from services.train.tracking import TAG_BUNDLE, TAG_DATASET, Tracking
+from services.train.tracking import TAG_BUNDLE, TAG_CODE, TAG_DATASET, TAG_RECIPE, Tracking
 
 _LOG = logging.getLogger("rookery.train.job")
 _QUICK_SECONDS = 3.0
@@ -95,12 +96,18 @@ def _train(job: records.Job, reporter: Reporter, settings: TrainSettings, folder
         from services.train.training import train
 
         reporter.progress("preparing", 0, 0, {})
+        code, environment = running_code(), running_environment(settings.image_digest)
         made = train(job, reporter, settings, folder)
         reporter.progress("uploading", made.epochs, made.epochs, made.metrics)
         _upload(reporter, made.files, folder)
         reporter.patient.log(
             reporter.run_id,
-            tags={TAG_DATASET: made.dataset_digest, TAG_BUNDLE: made.bundle_digest},
+            tags={
+                TAG_DATASET: made.dataset_digest,
+                TAG_BUNDLE: made.bundle_digest,
+                TAG_CODE: code,
+                TAG_RECIPE: recipe(made.dataset_digest, job.request, code, environment)["key"],
+            },
             metrics=made.metrics,
             step=made.best_epoch,
         )

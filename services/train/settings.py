@@ -48,6 +48,9 @@ class TrainSettings(Settings):
     )
     pretrained_max_mib: int = Field(1024, ge=1, description="largest file of pretrained weights")
     code_revision: str = Field("", description="commit of this code; empty: asked from git")
+    image_digest: str = Field(
+        "", description="of the image that runs; empty: the versions of its packages stand for it"
+    )
 
     @field_validator("state_dir", "cache_dir")
     @classmethod

@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from services.arbiter.app import create_app as create_arbiter
+from services.arbiter.settings import ArbiterSettings
 from services.bundle.reader import read_bundle
 from services.evaluate.app import create_app as create_evaluate
 from services.evaluate.settings import EvaluateSettings
@@ -41,6 +43,11 @@ def monitor_app() -> Any:
     """The monitor service."""
     with tempfile.TemporaryDirectory() as name:
         return create_monitor(MonitorSettings(store=name))
+
+
+def arbiter_app() -> Any:
+    """The arbiter; it opens its database when it starts."""
+    return create_arbiter(ArbiterSettings())
 
 
 def notify_app() -> Any:

@@ -136,11 +136,7 @@ class Cluster:
 
     def reason(self, run: Run) -> str:
         """Why a workflow failed."""
-
-        class _Site:
-            kube, namespace = self.api, WORKFLOWS
-
-        return ClusterWorkflows(_Site()).reason(run)  # type: ignore[arg-type]
+        return ClusterWorkflows(self.api, WORKFLOWS).reason(run)  # type: ignore[arg-type]
 
     def environment(self, name: str, application: str = "digits") -> dict[str, Any]:
         """One environment as `status --cluster` has it."""

@@ -15,7 +15,6 @@ from typing import Any
 
 from services.common.errors import Conflict, InvalidInput, NotFound, Refused, RookeryError
 from workflows.cluster.api import Kubernetes, Object
-from workflows.cluster.site import Site
 from workflows.local.manifest import read_yaml
 from workflows.local.models import Parameter, nearest
 from workflows.local.nodes import PENDING, SUCCEEDED, Node
@@ -33,27 +32,31 @@ _EXECUTOR = re.compile(r"time=\S+ level=\w+ msg=.* argo=true\b|Error: exit statu
 
 
 class ClusterWorkflows:
-    """The workflows of the site's namespace."""
+    """The workflows of a namespace."""
 
-    def __init__(self, site: Site) -> None:
-        self._site = site
-        self._kube: Kubernetes = site.kube
-        self._namespace = site.namespace
+    def __init__(self, kube: Kubernetes, namespace: str) -> None:
+        self._kube = kube
+        self._namespace = namespace
 
-    def submit_template(self, name: str, given: Mapping[str, str]) -> str:
+    def submit_template(self, name: str, parameters: Mapping[str, str], *, called: str = "") -> str:
         """A workflow of a WorkflowTemplate of the cluster; returns its name.
 
+        Args:
+            called: the name that it shall have; else one that no other has.
+
         Raises:
+            Conflict: there is a workflow of that name.
             NotFound: no such template there.
             InvalidInput: a parameter that is unknown, missing or not allowed, as on one machine.
         """
         template = self.template(name)
         declared = declared_parameters(template)
-        values = bind_parameters(declared, given)
+        values = bind_parameters(declared, parameters)
         arguments = [{"name": key, "value": value} for key, value in values.items()]
+        named = {"name": called} if called else {"generateName": f"{name}-"}
         return self._create(
             {
-                "metadata": {"generateName": f"{name}-", "labels": {"app.kubernetes.io/part-of": "rookery"}},
+                "metadata": {**named, "labels": {"app.kubernetes.io/part-of": "rookery"}},
                 "spec": {"workflowTemplateRef": {"name": name}, "arguments": {"parameters": arguments}},
             }
         )

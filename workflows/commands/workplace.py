@@ -168,7 +168,7 @@ class There:
 
         self.site = site
         self.option = option
-        self._workflows = ClusterWorkflows(site)
+        self._workflows = ClusterWorkflows(site.kube, site.namespace)
         self.submit_template = self._workflows.submit_template
         self.get = self._workflows.get
         self.recent = self._workflows.recent

@@ -33,6 +33,7 @@ def submit(
     wait: bool = False,
     host_images: Sequence[str] = (),
     max_processes: int = 8,
+    name: str = "",
 ) -> str:
     """Checks a workflow completely, makes its run and starts an engine; returns the run's name.
 
@@ -40,6 +41,7 @@ def submit(
         manifest: a parsed manifest, a file, or the name of a WorkflowTemplate in `templates`.
         wait: work on it in this process until it has ended, instead of in one of its own.
         host_images: patterns of further images whose commands may run on this machine.
+        name: that the run shall have; else one that no other has.
 
     Raises:
         InvalidInput, NotFound: something cannot run here or a parameter is unknown, missing or not allowed.
@@ -55,6 +57,7 @@ def submit(
         config=home / "config",
         host_images=host_images,
         max_processes=max_processes,
+        called=name,
     )
     _create(home, workflow)
     _work(home, workflow.name, wait)

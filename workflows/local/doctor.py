@@ -18,7 +18,7 @@ from services.common.errors import RookeryError
 from services.common.settings import SERVICES
 from workflows.local import platform
 from workflows.local.desired import read_desired, read_tip
-from workflows.local.members import chosen_members, with_ports
+from workflows.local.members import chosen_members, port_setting, with_ports
 from workflows.local.placement import environment_ports
 from workflows.local.ports import describe_owner, is_free, owner
 from workflows.local.processes import read_pid_file
@@ -152,7 +152,7 @@ def _processes(settings: PlatformSettings) -> Iterator[Finding]:
 def _ports(settings: PlatformSettings) -> Iterator[Finding]:
     own = platform.own_pids(settings)
     names = with_ports(chosen_members())
-    wanted: dict[str, int] = {name: int(getattr(settings, f"{name}_port")) for name in names}
+    wanted: dict[str, int] = {name: int(getattr(settings, port_setting(name))) for name in names}
     wanted |= platform.known_ports(settings)
     if (settings.gitops / "HEAD").exists():
         places = environment_ports(settings)

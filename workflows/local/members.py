@@ -12,7 +12,7 @@ from workflows.local.settings import PlatformSettings
 
 HOST = "127.0.0.1"
 MLFLOW, TRAIN, EVALUATE, MONITOR, DEPLOYER = "mlflow", "train", "evaluate", "monitor", "deployer"
-NOTIFY = "notify"
+NOTIFY, ARBITER, BOARD, LABELS, CRON = "notify", "arbiter", "board", "labels", "cron"
 CORE = ""
 
 
@@ -93,6 +93,34 @@ def _deployer(place: Place) -> dict[str, str]:
     return {"ROOKERY_HOME": str(settings.home), "ROOKERY_REPOSITORY": str(settings.repository)}
 
 
+def _telling(place: Place) -> dict[str, str]:
+    return {"ROOKERY_NOTICES_URL": place.url(NOTIFY)}
+
+
+def _arbiter(place: Place) -> dict[str, str]:
+    home = place.settings.home
+    return {
+        **_listens(ARBITER, place),
+        **_telling(place),
+        "ROOKERY_ARBITER_DATABASE": f"sqlite:///{home / ARBITER / 'arbiter.db'}",
+        "ROOKERY_ARBITER_CACHE": place.folder("cache"),
+        "ROOKERY_ARBITER_HOME": str(home),
+        "ROOKERY_ARBITER_GIT_REMOTE": str(place.settings.gitops),
+        "ROOKERY_ARBITER_TRAIN_URL": place.url(TRAIN),
+        "ROOKERY_ARBITER_MLFLOW_URL": place.url(MLFLOW),
+    }
+
+
+def _board(place: Place) -> dict[str, str]:
+    names = (MLFLOW, TRAIN, EVALUATE, MONITOR, ARBITER, NOTIFY, LABELS)
+    return {
+        **_deployer(place),
+        **_listens(BOARD, place),
+        "ROOKERY_BOARD_STATE_DIR": place.folder(BOARD),
+        **{f"ROOKERY_BOARD_{name.upper()}_URL": place.url(name) for name in names},
+    }
+
+
 MEMBERS = (
     Member(MLFLOW, command=_mlflow, ready="/health", told="ROOKERY_MLFLOW_URL"),
     Member(TRAIN, lambda place: _works(TRAIN, place), told="ROOKERY_TRAIN_URL"),
@@ -105,7 +133,14 @@ MEMBERS = (
     ),
     Member(
         MONITOR,
-        lambda place: _listens(MONITOR, place) | {"ROOKERY_MONITOR_STORE": place.folder(MONITOR)},
+        lambda place: (
+            _listens(MONITOR, place)
+            | _telling(place)
+            | {
+                "ROOKERY_MONITOR_STORE": place.folder(MONITOR),
+                "ROOKERY_MONITOR_ARBITER_URL": place.url(ARBITER),
+            }
+        ),
         lambda place: {"ROOKERY_MONITOR_SPOOLS": json.dumps([str(place.settings.spool)])},
     ),
     Member(
@@ -113,6 +148,8 @@ MEMBERS = (
         lambda place: _listens(NOTIFY, place) | {"ROOKERY_NOTIFY_STATE_DIR": place.folder(NOTIFY)},
         told="ROOKERY_NOTICES_URL",
     ),
+    Member(ARBITER, _arbiter, told="ROOKERY_ARBITER_URL"),
+    Member(BOARD, _board),
     Member(DEPLOYER, _deployer, command=lambda _: ("-m", "workflows.local.deployer"), ready=""),
 )
 PACKS = tuple(dict.fromkeys(member.pack for member in MEMBERS if member.pack))
@@ -135,3 +172,8 @@ def chosen_members(packs: tuple[str, ...] = ()) -> tuple[Member, ...]:
 def with_ports(members: tuple[Member, ...]) -> tuple[str, ...]:
     """Names of those that answer HTTP."""
     return tuple(member.name for member in members if member.ready)
+
+
+def port_setting(name: str) -> str:
+    """The field of the settings that has the port of a process."""
+    return f"{name.replace('-', '_')}_port"

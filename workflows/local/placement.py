@@ -7,7 +7,7 @@ from pathlib import Path
 
 from services.common.errors import Conflict
 from workflows.local.desired import read_tip
-from workflows.local.members import Member, chosen_members, with_ports
+from workflows.local.members import Member, chosen_members, port_setting, with_ports
 from workflows.local.ports import PortChoice, describe_owner, free_ports, is_free, owner
 from workflows.local.processes import read_pid_file
 from workflows.local.remote import move_ports
@@ -35,7 +35,7 @@ def choose_ports(
     running_ports = {name: _running_port(settings.home / "pids" / f"{name}.json") for name in names}
     partly = any(port is not None for port in running_ports.values())
     for name in names:
-        wanted = int(getattr(settings, f"{name}_port"))
+        wanted = int(getattr(settings, port_setting(name)))
         running = running_ports[name]
         if running is not None:
             chosen[name] = running
@@ -50,7 +50,7 @@ def choose_ports(
         else:
             raise Conflict(
                 f"port {wanted} for {name} is taken by {describe_owner(wanted)}",
-                allowed=f"end that process, set ROOKERY_{name.upper()}_PORT, or `rookery up --ports auto`",
+                allowed=f"end that process, set ROOKERY_{port_setting(name).upper()}, or `rookery up --ports auto`",
             )
     return chosen
 

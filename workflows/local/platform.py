@@ -46,6 +46,7 @@ _FOLDERS = (
     "evaluate",
     "deploy",
     "monitor",
+    "arbiter",
     "spool",
     "data",
     "config",

@@ -49,6 +49,8 @@ class PlatformSettings(Settings):
     )
     monitor_port: int = Field(default=9095, ge=0, le=65535, description="Port of the monitor, or 0.")
     notify_port: int = Field(default=9097, ge=0, le=65535, description="Port of the notify service, or 0.")
+    arbiter_port: int = Field(default=9096, ge=0, le=65535, description="Port of the arbiter, or 0.")
+    board_port: int = Field(default=8085, ge=0, le=65535, description="Port of the board, or 0.")
     serve_python: Path | None = Field(
         default=None,
         description="Interpreter of serving processes; else .venv-serve, else this one.",

@@ -157,11 +157,14 @@ def make_workflow(
     config: Path,
     host_images: Sequence[str] = (),
     max_processes: int = 8,
+    called: str = "",
 ) -> Workflow:
-    """A workflow with a name, an identity and all its parameter values."""
+    """A workflow with a name, an identity and all its parameter values; `called` is its name, if one is wanted."""
     spec = effective_spec(library)
     values = bind_parameters(spec.arguments.parameters, parameters, config)
-    if manifest.kind == "WorkflowTemplate":
+    if called:
+        name = called
+    elif manifest.kind == "WorkflowTemplate":
         name = fresh_name(f"{manifest.name}-")
     else:
         name = manifest.name or fresh_name(manifest.generate_name or "workflow-")

@@ -102,11 +102,6 @@ class Kube:
         return {}
 
 
-class Site:
-    def __init__(self, kube: Kube) -> None:
-        self.kube, self.namespace = kube, "rookery-workflows"
-
-
 @pytest.fixture
 def kube() -> Kube:
     return Kube()
@@ -114,7 +109,7 @@ def kube() -> Kube:
 
 @pytest.fixture
 def workflows(kube: Kube) -> ClusterWorkflows:
-    return ClusterWorkflows(Site(kube))  # type: ignore[arg-type]
+    return ClusterWorkflows(kube, "rookery-workflows")  # type: ignore[arg-type]
 
 
 def test_parameters_are_checked_as_on_one_machine(workflows: ClusterWorkflows, kube: Kube) -> None:

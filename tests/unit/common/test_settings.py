@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from services.arbiter.settings import ArbiterSettings
 from services.common.errors import InvalidInput
 from services.common.notices import NoticeSettings
 from services.common.settings import Settings
@@ -30,6 +31,7 @@ MODELS: list[type[Settings]] = [
     EvaluateSettings,
     MonitorSettings,
     NotifySettings,
+    ArbiterSettings,
     NoticeSettings,
     ObjectStoreSettings,
     GitSettings,
