@@ -17,6 +17,9 @@ _VARIABLE = re.compile(
     r"Invalid value for variable: (.*?) This was checked by the validation rule", re.DOTALL
 )
 _UNSET = re.compile(r"No value for required variable: The root module input variable \"(\w+)\" is not set")
+_TYPE = re.compile(
+    r"The given value is not suitable for var\.(\w+) declared at [^:]+:[\d,-]+: ([^|]*?)\.(?: \||$)"
+)
 _LOGIN = re.compile(r"Authentication failed|The request you have made requires authentication")
 _AMBIGUOUS = re.compile(r"more than one (volume|result)", re.IGNORECASE)
 NO_SUCH_VOLUME = re.compile(r"returned no results")
@@ -62,7 +65,8 @@ def wrong_values(site: Site, errors: Sequence[str]) -> InvalidInput | None:
         return InvalidInput(
             f"{', '.join(unset)} must be given", allowed=f"{given}; see docs/how-to/{_page(site)}"
         )
-    wrong = list(dict.fromkeys(match.strip() for match in _VARIABLE.findall(text)))
+    wrong = [f"{name}: {wanted}." for name, wanted in _TYPE.findall(text)]
+    wrong += dict.fromkeys(match.strip() for match in _VARIABLE.findall(text))
     return InvalidInput(" ".join(wrong)) if wrong else None
 
 

@@ -62,7 +62,7 @@ class Site:
 
     def save(self) -> None:
         """Remembers environment, variables and identity."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         values = {
             "environment": self.environment,
             "variables": self.variables,
@@ -138,7 +138,9 @@ def open_site(
     known = sorted(path.name for path in (tf / "envs").iterdir() if path.is_dir())
     if chosen not in known:
         raise NotFound(
-            "there is no environment of this name in tf/envs", value=chosen, allowed=", ".join(known)
+            "there is no environment of this name in tf/envs",
+            value=chosen,
+            allowed=f"{', '.join(known)}; a site with a name of its own says with --on where it is",
         )
     all_variables = {**kept.get("variables", {}), **(variables or {})}
     _check(all_variables, tf / "envs" / chosen)
@@ -161,7 +163,7 @@ def locked(site: Site) -> Iterator[None]:
     Raises:
         Conflict: another one is at work.
     """
-    site.folder.mkdir(parents=True, exist_ok=True)
+    site.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(site.folder / ".lock", timeout=0)
     try:
         with lock:

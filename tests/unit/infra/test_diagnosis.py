@@ -34,6 +34,17 @@ CHAMELEON = Site("tacc", Path("/state/tacc"), Path("/tf"), "chameleon")
         ),
         (
             LIBVIRT,
+            [
+                "Invalid value for input variable: The given value is not suitable for var.ssh_public_keys declared at "
+                "variables.tf:33,1-27: list of string required.",
+                "Invalid value for input variable: The given value is not suitable for var.node_count declared at "
+                "variables.tf:62,1-22: a number is required.",
+            ],
+            InvalidInput,
+            r"^ssh_public_keys: list of string required\. node_count: a number is required\.$",
+        ),
+        (
+            LIBVIRT,
             ["storage pool 'lab' already exists"],
             Conflict,
             "none is made twice.*When the state is lost.*libvirt.md",

@@ -36,6 +36,7 @@ def test_variables_are_remembered_and_the_newest_win(tmp_path: Path, repository:
     site = opened(tmp_path, repository, variables={"node_count": 1})
     assert site.variables == {"base_image": "a", "node_count": 1}
     assert opened(tmp_path, repository).variables == {"base_image": "a", "node_count": 3}
+    assert site.folder.stat().st_mode & 0o077 == 0
 
 
 def test_a_site_with_a_name_of_its_own_stays_in_its_environment(tmp_path: Path, repository: Path) -> None:
