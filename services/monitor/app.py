@@ -21,15 +21,25 @@ from services.monitor.canary import judge_canary
 from services.monitor.charts import histograms as numbers
 from services.monitor.keeper import MOST_INPUT_BYTES, Keeper
 from services.monitor.objects import open_objects
-from services.monitor.report import PAGE_HEADERS, drift_page, index_page, judge_page
+from services.monitor.pictures import picture_of
+from services.monitor.report import (
+    PAGE_HEADERS,
+    PICTURE_HEADERS,
+    drift_page,
+    index_page,
+    judge_page,
+    shadow_page,
+)
 from services.monitor.segment import MOST_BYTES
 from services.monitor.settings import MonitorSettings
+from services.monitor.shadow import compare_shadow
 from services.monitor.telemetry import Gauges, exposition
 from services.monitor.watch import Watch
 from services.monitor.windows import Window, compare_window
 
 _DAY = timedelta(days=1)
 _MOST_JUDGED = timedelta(days=31)
+_MOST_SHOWN = 20
 _PUT = {"requestBody": {"required": True, "content": {"application/octet-stream": {}}}}
 Application = Annotated[str, Query(max_length=40, description="name of an application")]
 Environment = Annotated[str, Query(max_length=40, description="name of an environment")]
@@ -103,12 +113,7 @@ class Service:
         Raises:
             InvalidInput: a name that is none, or a window of more than 31 days.
         """
-        check_name(application), check_name(canary, "environment"), check_name(production, "environment")
-        span = _span(begin, end)
-        if not timedelta() < span[1] - span[0] <= _MOST_JUDGED:
-            raise InvalidInput(
-                "the window is empty or too long", value=str(span[1] - span[0]), allowed="31 days"
-            )
+        span = _judged_span(application, (canary, production), begin, end)
         settings = self.settings
         return judge_canary(
             self.archive,
@@ -120,6 +125,24 @@ class Service:
             slow_quantile=settings.slow_quantile,
             policy=settings.policy(),
         )
+
+    def shadow(
+        self,
+        application: str,
+        canary: str,
+        production: str,
+        begin: datetime | None,
+        end: datetime | None,
+        version: str,
+    ) -> dict[str, Any]:
+        """What both said of the same inputs.
+
+        Raises:
+            InvalidInput: a name that is none, or a window of more than 31 days.
+        """
+        span = _judged_span(application, (canary, production), begin, end)
+        found = compare_shadow(self.archive, application, canary, production, *span, version=version)
+        return found.as_dict()
 
 
 def create_app(settings: MonitorSettings, store: ObjectStoreSettings | None = None) -> FastAPI:
@@ -216,6 +239,18 @@ def _add_answers(app: FastAPI) -> None:
     ) -> dict[str, Any]:
         return _service(request).judge(application, canary, production, begin, end, version)
 
+    @app.get("/shadow", summary="What production and the canary said of the same inputs")
+    def shadow(
+        request: Request,
+        application: Application,
+        canary: Environment = "canary",
+        production: Environment = "production",
+        begin: Begin = None,
+        end: End = None,
+        version: Version = "",
+    ) -> dict[str, Any]:
+        return _service(request).shadow(application, canary, production, begin, end, version)
+
 
 def _add_pages(app: FastAPI) -> None:
     @app.get("/", include_in_schema=False)
@@ -249,6 +284,29 @@ def _add_pages(app: FastAPI) -> None:
     ) -> HTMLResponse:
         facts = _service(request).judge(application, canary, production, begin, end, version)
         return HTMLResponse(judge_page(facts), headers=PAGE_HEADERS)
+
+    @app.get(
+        "/shadow/report",
+        summary="The disagreements of `/shadow` with their inputs",
+        response_class=HTMLResponse,
+    )
+    def shadow_report(
+        request: Request,
+        application: Application,
+        canary: Environment = "canary",
+        production: Environment = "production",
+        begin: Begin = None,
+        end: End = None,
+        version: Version = "",
+    ) -> HTMLResponse:
+        service = _service(request)
+        facts = service.shadow(application, canary, production, begin, end, version)
+        for number, item in enumerate(facts["classes"]):
+            for one in item["examples"]:
+                at = datetime.fromisoformat(one["time"])
+                shown = number < _MOST_SHOWN
+                one["picture"] = picture_of(service.archive, one["input_digest"], at) if shown else ""
+        return HTMLResponse(shadow_page(facts), headers=PICTURE_HEADERS)
 
 
 def _add_operation(app: FastAPI) -> None:
@@ -293,6 +351,18 @@ async def _body(request: Request, most: int) -> bytes:
 def _span(begin: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
     last = _aware(end) if end is not None else datetime.now(UTC)
     return (_aware(begin) if begin is not None else last - _DAY), last
+
+
+def _judged_span(
+    application: str, environments: tuple[str, str], begin: datetime | None, end: datetime | None
+) -> tuple[datetime, datetime]:
+    check_name(application)
+    for name in environments:
+        check_name(name, "environment")
+    span = _span(begin, end)
+    if not timedelta() < span[1] - span[0] <= _MOST_JUDGED:
+        raise InvalidInput("the window is empty or too long", value=str(span[1] - span[0]), allowed="31 days")
+    return span
 
 
 def _aware(at: datetime) -> datetime:

@@ -155,6 +155,22 @@ class Archive:
         """Keep an input under its digest."""
         self.objects.put(f"inputs/{today.isoformat()}/{digest}", data)
 
+    def get_input(self, digest: str, at: datetime) -> bytes:
+        """An input that was answered at this time; it lies under the day on which it came here.
+
+        Raises:
+            NotFound: it was not kept, or is gone.
+        """
+        for days in (0, 1, 2, -1):
+            day = (at.astimezone(UTC) + timedelta(days=days)).date().isoformat()
+            try:
+                data = self.objects.get(f"inputs/{day}/{digest}")
+            except NotFound:
+                continue
+            if input_name(data) == digest:
+                return data
+        raise NotFound("the log has not kept this input", value=digest)
+
     def _merge_day(self, key: tuple[str, str, str], day: Day, names: list[str]) -> int:
         place = "/".join(key)
         name = "merged-" + hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]

@@ -15,12 +15,12 @@ from services.monitor.archive import Archive
 
 MOST = 200_000
 _BUCKET_MS = 300_000
-_COLUMNS = ("time", "status", "seconds", "label", "request_id", "input_digest", "version")
+_COLUMNS = ("time", "status", "seconds", "label", "request_id", "input_digest", "version", "shadow")
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request of the log; `label` is None where there was no answer."""
+    """One request of the log; `label` is None where there was no answer; `copied`: it was a copy for a shadow."""
 
     time: int
     failed: bool
@@ -28,6 +28,7 @@ class Request:
     label: str | None
     request_id: bytes | None
     input_digest: bytes | None
+    copied: bool = False
 
 
 def judge_canary(
@@ -61,6 +62,7 @@ def judge_canary(
         "version": version,
         "versions": dict(versions),
         "requests": {"canary": len(found), "production": len(beside)},
+        "copies": sum(request.copied for request in found),
         **judge.judge(outcomes, policy).as_dict(),
         **facts,
     }
@@ -127,6 +129,7 @@ def load(
                         columns["label"][index],
                         columns["request_id"][index],
                         columns["input_digest"][index],
+                        bool(columns["shadow"][index]),
                     )
                 )
         if len(requests) > 2 * MOST:

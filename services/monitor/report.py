@@ -19,6 +19,9 @@ PAGE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+PICTURE_HEADERS = PAGE_HEADERS | {
+    "Content-Security-Policy": PAGE_HEADERS["Content-Security-Policy"] + "; img-src data:"
+}
 
 
 def drift_page(window: Window) -> str:
@@ -36,6 +39,11 @@ def drift_page(window: Window) -> str:
 def judge_page(judgement: Mapping[str, Any]) -> str:
     """The HTML of a verdict on a canary."""
     return _render("judge.html", facts=judgement)
+
+
+def shadow_page(facts: Mapping[str, Any]) -> str:
+    """The HTML of what production and a canary said of the same inputs; each example has its `picture`, or ""."""
+    return _render("shadow.html", facts=facts)
 
 
 def index_page(environments: list[tuple[str, str]]) -> str:

@@ -45,7 +45,10 @@ class Head(BaseModel):
 
 @dataclass
 class Predictions:
-    """Columns of one segment: milliseconds, seconds, probabilities; a feature that was not measured is NaN."""
+    """Columns of one segment: milliseconds, seconds, probabilities; a feature that was not measured is NaN.
+
+    `copied`: the input was a copy of what another server was asked.
+    """
 
     time: list[int] = field(default_factory=list)
     request_id: list[str] = field(default_factory=list)
@@ -56,12 +59,15 @@ class Predictions:
     novel: list[bool] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     source: list[str] = field(default_factory=list)
+    copied: list[bool] = field(default_factory=list)
     features: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass
 class Segment:
-    """What a segment says. `failures`: milliseconds, status, seconds; `feedback`: milliseconds, request id, labels.
+    """What a segment says.
+
+    `failures`: milliseconds, status, seconds, whether of a copy; `feedback`: milliseconds, request id, labels.
 
     Attributes:
         broken: lines that say nothing; the last line of a killed process is one.
@@ -69,7 +75,7 @@ class Segment:
 
     head: Head
     predictions: Predictions = field(default_factory=Predictions)
-    failures: list[tuple[int, int, float]] = field(default_factory=list)
+    failures: list[tuple[int, int, float, bool]] = field(default_factory=list)
     feedback: list[tuple[int, str, list[str]]] = field(default_factory=list)
     broken: int = 0
 
@@ -90,7 +96,7 @@ def parse_segment(data: bytes) -> Segment:
         found = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in found["loc"]) or "the first line"
         raise InvalidInput(f"this is no segment of a prediction log: {place}: {found['msg']}") from error
-    takers = {"p": _prediction, "f": _failure, "b": _feedback}
+    takers = {"p": _prediction, "s": _prediction, "f": _failure, "g": _failure, "b": _feedback}
     for line in rest.splitlines():
         try:
             record = orjson.loads(line)
@@ -101,7 +107,7 @@ def parse_segment(data: bytes) -> Segment:
 
 
 def _prediction(segment: Segment, record: list[Any]) -> None:
-    _, time, request_id, digest, top, novelty, novel, seconds, source, features = record
+    kind, time, request_id, digest, top, novelty, novel, seconds, source, features = record
     names = [_text(label) for label, _ in top]
     probabilities = [_number(value) for _, value in top]
     if not (1 <= len(names) <= MOST_LABELS and all(0 <= value <= 1.00001 for value in probabilities)):
@@ -125,6 +131,7 @@ def _prediction(segment: Segment, record: list[Any]) -> None:
     columns.novel.append(row[2])
     columns.seconds.append(row[3])
     columns.source.append(source)
+    columns.copied.append(kind == "s")
     for name in measured.keys() - columns.features.keys():
         if len(columns.features) < _MOST_FEATURES:
             columns.features[name] = [math.nan] * count
@@ -133,10 +140,10 @@ def _prediction(segment: Segment, record: list[Any]) -> None:
 
 
 def _failure(segment: Segment, record: list[Any]) -> None:
-    _, time, status, seconds = record
+    kind, time, status, seconds = record
     if not 500 <= status <= 599:
         raise ValueError("status")
-    segment.failures.append((_time(time), int(status), _seconds(seconds)))
+    segment.failures.append((_time(time), int(status), _seconds(seconds), kind == "g"))
 
 
 def _feedback(segment: Segment, record: list[Any]) -> None:

@@ -171,7 +171,7 @@ def summarise(segment: Segment, reference: Reference | None) -> Summary:
             if name in columns
         }
         summary.cells[Key(hour, head.version, head.bundle_digest, source)] = cell
-    for time, _, _ in segment.failures:
+    for time, _, _, _ in segment.failures:
         key = Key(time // _HOUR, head.version, head.bundle_digest, "")
         summary.cells.setdefault(key, Cell()).failed += 1
     return summary

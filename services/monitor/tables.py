@@ -24,6 +24,7 @@ PREDICTIONS = pa.schema(
         ("version", _WORD),
         ("bundle_digest", _WORD),
         ("source", _WORD),
+        ("shadow", pa.bool_()),
         ("status", pa.int16()),
         ("label", _WORD),
         ("confidence", pa.float32()),
@@ -43,7 +44,7 @@ def predictions_table(segment: Segment) -> pa.Table:
     count, none = len(rows.time), [None] * len(failures)
     total = count + len(failures)
     columns: dict[str, list[object] | pa.Array] = {
-        "time": [*rows.time, *(time for time, _, _ in failures)],
+        "time": [*rows.time, *(time for time, _, _, _ in failures)],
         "request_id": [*map(bytes.fromhex, rows.request_id), *none],
         "input_digest": [*map(bytes.fromhex, rows.input_digest), *none],
         "application": [head.application] * total,
@@ -51,14 +52,15 @@ def predictions_table(segment: Segment) -> pa.Table:
         "version": [head.version] * total,
         "bundle_digest": [head.bundle_digest] * total,
         "source": [*rows.source, *none],
-        "status": [*[200] * count, *(status for _, status, _ in failures)],
+        "shadow": [*rows.copied, *(copied for _, _, _, copied in failures)],
+        "status": [*[200] * count, *(status for _, status, _, _ in failures)],
         "label": [*(labels[0] for labels in rows.labels), *none],
         "confidence": [*(values[0] for values in rows.probabilities), *none],
         "labels": [*rows.labels, *none],
         "probabilities": [*rows.probabilities, *none],
         "novelty": [*rows.novelty, *none],
         "novel": [*rows.novel, *none],
-        "seconds": [*rows.seconds, *(seconds for _, _, seconds in failures)],
+        "seconds": [*rows.seconds, *(seconds for _, _, seconds, _ in failures)],
     }
     schema = PREDICTIONS
     for name, values in sorted(rows.features.items()):

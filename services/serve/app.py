@@ -16,6 +16,7 @@ from services.serve.pages import add_pages
 from services.serve.predict import Predict, Send
 from services.serve.predictor import Predictor
 from services.serve.settings import ServeSettings
+from services.serve.shadow import Shadow
 from services.serve.telemetry import Telemetry
 from services.serve.upload import Receive, Scope, Uploads
 from services.serve.work import Work
@@ -46,6 +47,8 @@ class ServeApp:
             None if settings.log_dir is None else PredictionLog(settings, self.identity, bundle.manifest)
         )
         self.telemetry.log = self.log
+        self.shadow = Shadow(settings) if settings.shadow_url else None
+        self.telemetry.shadow = self.shadow
         self.predict = Predict(
             predictor,
             self.identity,
@@ -54,6 +57,7 @@ class ServeApp:
             self.telemetry,
             settings.inline_milliseconds / 1000,
             self.log,
+            self.shadow,
         )
         self.web = create_web(self)
 
@@ -65,8 +69,10 @@ class ServeApp:
             await self.web(scope, receive, send)
 
     def close(self) -> None:
-        """End the pool of threads, and bring the prediction log to the disk."""
+        """End the pool of threads, forget copies that wait, and bring the prediction log to the disk."""
         self.work.close()
+        if self.shadow is not None:
+            self.shadow.close()
         if self.log is not None:
             self.log.close()
 

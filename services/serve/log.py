@@ -89,27 +89,38 @@ class PredictionLog:
         self._features_left -= 1
         return self._features_left >= 0
 
-    def predicted(self, prediction: Prediction, body: bytes, digest: str, source: str, seconds: float) -> str:
+    def predicted(
+        self,
+        prediction: Prediction,
+        body: bytes,
+        digest: str,
+        source: str,
+        seconds: float,
+        *,
+        copied: bool = False,
+    ) -> str:
         """Take one answered prediction; returns its signed request id.
 
         Args:
             digest: SHA-256 of the input, hex.
             source: site or device that the client names; empty: none.
             seconds: from the request's first byte to the answer.
+            copied: it is a copy of what another server was asked; its record begins with `s` in place of `p`.
         """
         now = time.time_ns() // 1_000_000
         request_id = self.ids.next(now)
         best = [(entry["label"], entry["probability"]) for entry in prediction.labels[:_TOP]]
         scores = (prediction.novelty, prediction.novel)
-        self._add(["p", now, request_id[:32], digest, best, *scores, seconds, source, prediction.features])
-        if self._inputs is not None and self._input_bytes + len(body) <= _QUEUED_INPUT_BYTES:
+        kind = "s" if copied else "p"
+        self._add([kind, now, request_id[:32], digest, best, *scores, seconds, source, prediction.features])
+        if self._inputs is not None and not copied and self._input_bytes + len(body) <= _QUEUED_INPUT_BYTES:
             self._input_bytes += len(body)
             self._inputs.append((digest, body))
         return request_id
 
-    def failed(self, status: int, seconds: float) -> None:
-        """Take one prediction that the server owed and did not give (5xx)."""
-        self._add(["f", time.time_ns() // 1_000_000, status, seconds])
+    def failed(self, status: int, seconds: float, *, copied: bool = False) -> None:
+        """Take one prediction that the server owed and did not give (5xx); `g` for one of a copy."""
+        self._add(["g" if copied else "f", time.time_ns() // 1_000_000, status, seconds])
 
     def feedback(self, request_id: str, labels: list[str]) -> str:
         """Take what somebody says of a prediction; `request_id` was checked and shortened by `ids.check`."""

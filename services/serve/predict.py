@@ -17,6 +17,7 @@ from services.common.errors import InvalidInput, RookeryError, Unavailable
 from services.serve.identity import Identity
 from services.serve.prediction import Prediction
 from services.serve.predictor import Predictor
+from services.serve.shadow import HEADER
 from services.serve.small import is_small
 from services.serve.telemetry import Telemetry
 from services.serve.upload import ClientGone, Receive, Scope, Uploads, linger
@@ -24,6 +25,7 @@ from services.serve.work import Work
 
 if TYPE_CHECKING:
     from services.serve.log import PredictionLog
+    from services.serve.shadow import Shadow
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
@@ -51,9 +53,11 @@ class Predict:
         telemetry: Telemetry,
         inline_seconds: float,
         log: PredictionLog | None = None,
+        shadow: Shadow | None = None,
     ) -> None:
         self.predictor = predictor
         self.log = log
+        self.shadow = shadow
         self.uploads = uploads
         self.work = work
         self.telemetry = telemetry
@@ -64,6 +68,7 @@ class Predict:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, from its first byte to its answer."""
         began = time.perf_counter()
+        copied = is_copy(scope["headers"])
         try:
             body = await self.uploads.read(scope, receive)
             top, source = None, ""
@@ -73,18 +78,19 @@ class Predict:
                 prediction, digest = self._predict_small(body), self._digest(body)
             else:
                 prediction, digest = await self.work.run(self._predict, body)
-            answer = self._answer(prediction, top, self._count(prediction, body, digest, source, began))
+            request_id = self._count(prediction, body, digest, source, began, copied)
+            answer = self._answer(prediction, top, request_id)
         except ClientGone:
             late = "rookery.late" in scope
             self.telemetry.refused(408 if late else 499, "too-slow" if late else "client-gone")
             return
         except RookeryError as error:
-            self._fail(error.status, error.code, began)
+            self._fail(error.status, error.code, began, copied)
             await refuse(error, receive, send)
             return
         except Exception:
             _log.exception("a prediction failed")
-            self._fail(500, "internal", began)
+            self._fail(500, "internal", began, copied)
             await refuse(_BROKEN, receive, send)
             return
         await send(
@@ -96,20 +102,24 @@ class Predict:
         )
         await send({"type": "http.response.body", "body": answer})
 
-    def quick(self, body: bytes, began: float) -> tuple[int, bytes] | None:
-        """Status and JSON for a small body, computed here and now; None if it must go the usual way."""
+    def quick(self, body: bytes, began: float, copied: bool = False) -> tuple[int, bytes] | None:
+        """Status and JSON for a small body, computed here and now; None if it must go the usual way.
+
+        Args:
+            copied: it is a copy of what another server was asked.
+        """
         if not self.inline or not is_small(body):
             return None
         try:
             prediction = self._predict_small(body)
-            request_id = self._count(prediction, body, self._digest(body), "", began)
+            request_id = self._count(prediction, body, self._digest(body), "", began, copied)
             return 200, self._answer(prediction, None, request_id)
         except RookeryError as error:
-            self._fail(error.status, error.code, began)
+            self._fail(error.status, error.code, began, copied)
             return error.status, orjson.dumps(error.as_dict())
         except Exception:
             _log.exception("a prediction failed")
-            self._fail(500, "internal", began)
+            self._fail(500, "internal", began, copied)
             return 500, orjson.dumps(_BROKEN.as_dict())
 
     def _predict_small(self, body: bytes) -> Prediction:
@@ -122,20 +132,23 @@ class Predict:
         return "" if self.log is None else hashlib.sha256(body).hexdigest()
 
     def _count(
-        self, prediction: Prediction, body: bytes, digest: str, source: str, began: float
+        self, prediction: Prediction, body: bytes, digest: str, source: str, began: float, copied: bool
     ) -> str | None:
         best = prediction.labels[0]
         seconds = time.perf_counter() - began
         windows = 1 if prediction.timeline is None else len(prediction.timeline)
         self.telemetry.predicted(best["label"], best["probability"], prediction.novel, seconds, windows)
+        # A copy is not copied again, whatever the settings of two servers say of each other.
+        if self.shadow is not None and not copied:
+            self.shadow.copy(body, source)
         if self.log is None:
             return None
-        return self.log.predicted(prediction, body, digest, source, seconds)
+        return self.log.predicted(prediction, body, digest, source, seconds, copied=copied)
 
-    def _fail(self, status: int, code: str, began: float) -> None:
+    def _fail(self, status: int, code: str, began: float, copied: bool) -> None:
         self.telemetry.refused(status, code)
         if self.log is not None and status >= 500:
-            self.log.failed(status, time.perf_counter() - began)
+            self.log.failed(status, time.perf_counter() - began, copied=copied)
 
     def _answer(self, prediction: Prediction, top: int | None, request_id: str | None) -> bytes:
         body = prediction.as_dict()
@@ -157,6 +170,11 @@ async def refuse(error: RookeryError, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": answer, "more_body": True})
     await linger(receive)
     await send({"type": "http.response.body", "body": b""})
+
+
+def is_copy(headers: Headers) -> bool:
+    """Whether another server sent this, as a copy of what it was asked."""
+    return any(name == HEADER for name, _ in headers)
 
 
 def top_of(query: bytes) -> int | None:

@@ -13,6 +13,7 @@ from typing import Any
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from services.serve.shadow import HEADER
 from services.serve.small import SMALL_BYTES
 
 _LATE = (
@@ -22,7 +23,7 @@ _LATE = (
 _LATE_BODY = b'{"error":"too-slow","message":"the request did not arrive whole in time"}'
 
 
-Quick = Callable[[bytes, float], "tuple[int, bytes] | None"]
+Quick = Callable[[bytes, float, bool], "tuple[int, bytes] | None"]
 
 
 def make_protocol(seconds: float, path: bytes, quick: Quick) -> type[HttpToolsProtocol]:
@@ -32,8 +33,8 @@ def make_protocol(seconds: float, path: bytes, quick: Quick) -> type[HttpToolsPr
     or, on a kept one, with the request's first bytes. A request that arrives in one piece costs no timer.
 
     Args:
-        quick: (body, time of the headers) to status and JSON; None sends the request the usual way to the
-            application. It runs on the event loop.
+        quick: (body, time of the headers, whether it is a shadow's copy) to status and JSON; None sends the request
+            the usual way to the application. It runs on the event loop.
     """
 
     class Protocol(_Deadline):
@@ -52,6 +53,7 @@ class _Deadline(HttpToolsProtocol):
     _clock: asyncio.TimerHandle | None = None
     _body: bytearray | None = None
     _began = 0.0
+    _copied = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -84,7 +86,7 @@ class _Deadline(HttpToolsProtocol):
             self._stop_clock()
         if self._body is not None:
             body, self._body = bytes(self._body), None
-            answer = self.answer_quickly(body, self._began)
+            answer = self.answer_quickly(body, self._began, self._copied)
             if answer is not None:
                 self._write(*answer)
                 return
@@ -103,9 +105,12 @@ class _Deadline(HttpToolsProtocol):
         if not self._idle() or self.pipeline or self.flow.write_paused:
             return False
         length = -1
+        self._copied = False
         for name, value in self.headers:
             if name == b"content-length":
                 length = int(value) if value.isdigit() else -1
+            elif name == HEADER:
+                self._copied = True
             elif name == b"transfer-encoding" or (
                 name == b"content-type" and value[:10].lower() == b"multipart/"
             ):

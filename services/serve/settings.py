@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.common.settings import Settings
@@ -82,10 +83,32 @@ class ServeSettings(Settings):
     log_segment_seconds: float = Field(
         10.0, gt=0, le=3600, description="a segment of the log is closed at this age"
     )
+    shadow_url: str = Field(
+        "",
+        description="server that gets a copy of the inputs answered here, such as the canary's; empty: none",
+    )
+    shadow_rate: float = Field(
+        20.0,
+        ge=1,
+        le=10_000,
+        description="copies a second at most; what is beyond is not copied, and counted",
+    )
+    shadow_waiting: int = Field(64, ge=1, le=100_000, description="copies that may wait to be sent")
+    shadow_bytes: int = Field(32 << 20, ge=1024, description="bytes of all copies that wait")
+    shadow_seconds: float = Field(
+        5.0, gt=0, le=60, description="the other server is given up for a while after this"
+    )
     feedback_days: float = Field(30.0, gt=0, description="feedback for older predictions is refused")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="of the server's log"
     )
+
+    @field_validator("shadow_url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        if url and not re.fullmatch(r"https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._/-]*)?", url):
+            raise ValueError("this is no address of a server, such as http://127.0.0.1:8080")
+        return url
 
     def limits(self) -> MediaLimits:
         """What an upload may be."""

@@ -17,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 if TYPE_CHECKING:
     from services.serve.log import PredictionLog
+    from services.serve.shadow import Shadow
 
 _LATENCY = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _CONFIDENCE = tuple(step / 10 for step in range(1, 11))
@@ -64,6 +65,7 @@ class Telemetry:
         self.queued: Callable[[], int] = lambda: 0
         self.busy: Callable[[], int] = lambda: 0
         self.log: PredictionLog | None = None
+        self.shadow: Shadow | None = None
         self._registry = CollectorRegistry()
         self._registry.register(self)
         for extra in (ProcessCollector, PlatformCollector, GCCollector):
@@ -105,6 +107,8 @@ class Telemetry:
 
         if self.log is not None:
             yield from _log_metrics(self.log)
+        if self.shadow is not None:
+            yield from _shadow_metrics(self.shadow)
 
         requests = CounterMetricFamily(
             "rookery_serve_requests",
@@ -135,6 +139,16 @@ class Telemetry:
         info = GaugeMetricFamily("rookery_serve_info", "What is in memory", labels=list(self.info))
         info.add_metric(list(self.info.values()), 1)
         yield info
+
+
+def _shadow_metrics(shadow: Shadow) -> Iterator[Metric]:
+    yield GaugeMetricFamily("rookery_serve_shadow_waiting", "Copies that wait", value=shadow.waiting())
+    for name, text, value in (
+        ("sent", "Copies of inputs that the other server answered", shadow.sent),
+        ("dropped", "Inputs not copied: more than the rate, or no place", shadow.dropped),
+        ("lost", "Copies lost because the other server was away or too slow", shadow.lost),
+    ):
+        yield CounterMetricFamily(f"rookery_serve_shadow_{name}", text, value=value)
 
 
 def _log_metrics(log: PredictionLog) -> Iterator[Metric]:

@@ -18,7 +18,7 @@ from tests.support.predictions import NOON, failure, feedback, head, prediction,
 def test_every_kind_of_record_is_read() -> None:
     found = parse_segment(segment([prediction(1), failure(NOON), feedback(1, ["jay"]), prediction(2)]))
     assert found.predictions.time == [NOON + 1, NOON + 2]
-    assert found.failures == [(NOON, 500, 0.5)]
+    assert found.failures == [(NOON, 500, 0.5, False)]
     assert found.feedback[0][2] == ["jay"]
     assert found.broken == 0
     assert found.head.date == "2026-06-01"

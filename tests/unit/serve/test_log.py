@@ -37,12 +37,27 @@ def test_what_was_answered_is_read_back_by_the_monitor(digits: Bundle, tmp_path:
     assert [labels[0] for labels in rows.labels] == [answer["label"] for answer in answers]
     assert rows.labels[3][0] == digit_label(3)
     assert rows.request_id == [answer["request_id"][:32] for answer in answers]
-    assert segment.failures[0][1:] == (503, 0.25)
+    assert segment.failures[0][1:] == (503, 0.25, False)
     assert segment.feedback[0][1:] == (rows.request_id[0], ["owl"])
     for digest in rows.input_digest:
         assert (tmp_path / f"{digest}.input").exists()
     (reference,) = tmp_path.glob("*.reference")
     assert parse_reference(reference.read_bytes()).labels == digits.manifest.labels
+
+
+def test_copies_are_told_from_requests_of_clients_and_their_inputs_are_not_kept_twice(
+    digits: Bundle, tmp_path: Path
+) -> None:
+    app = application(digits, tmp_path, log_inputs=True)
+    app.predict.quick(digit_png(1), 0.0)
+    app.predict.quick(digit_png(2), 0.0, True)
+    app.log.failed(500, 0.1, copied=True)  # type: ignore[union-attr]
+    app.close()
+    (path,) = tmp_path.glob("*.jsonl")
+    segment = parse_segment(path.read_bytes())
+    assert segment.predictions.copied == [False, True]
+    assert segment.failures[0][1:] == (500, 0.1, True)
+    assert len(list(tmp_path.glob("*.input"))) == 1
 
 
 def test_features_are_those_of_training(digits: Bundle, tmp_path: Path) -> None:

@@ -1,0 +1,71 @@
+"""Inputs of the log as pictures for a page: a picture as it is, a sound as its spectrogram."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from datetime import datetime
+
+from services.bundle.manifest import AudioPreprocessing
+from services.common.errors import NotFound, RookeryError
+from services.media.sniff import AUDIO_TYPES, sniff
+from services.monitor.archive import Archive
+
+_MOST_BYTES = 256 << 10
+_MOST_SOUND_BYTES = 8 << 20
+_SIDE = 320
+
+
+def picture_of(archive: Archive, digest: str, at: datetime) -> str:
+    """A `data:` address that shows an input; empty when it was not kept or cannot be shown."""
+    try:
+        data = archive.get_input(digest, at)
+        kind = sniff(data)
+        if kind in ("png", "jpeg") and len(data) <= _MOST_BYTES:
+            return _address(data, kind)
+        return _drawn(data, kind)
+    except (NotFound, RookeryError, ImportError, OSError, ValueError):
+        return ""
+
+
+def _drawn(data: bytes, kind: str) -> str:
+    if kind in AUDIO_TYPES:
+        if len(data) > _MOST_SOUND_BYTES:
+            return ""
+        from services.media.audio import decode_audio
+        from services.media.spectrogram import spectrogram_png
+
+        sound = decode_audio(data)
+        return _address(spectrogram_png(sound.samples, _view(sound.sample_rate), height=128), "png")
+    if kind in ("png", "jpeg"):
+        import io
+
+        from PIL import Image
+
+        from services.media.image import decode_image
+
+        picture = Image.fromarray(decode_image(data))
+        picture.thumbnail((_SIDE, _SIDE))
+        file = io.BytesIO()
+        picture.save(file, format="PNG")
+        return _address(file.getvalue(), "png")
+    return ""
+
+
+def _address(data: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{b64encode(data).decode()}"
+
+
+def _view(sample_rate: int) -> AudioPreprocessing:
+    """The frequencies that a sound has, up to 16 kHz."""
+    return AudioPreprocessing(
+        sample_rate=min(max(sample_rate, 4_000), 96_000),
+        window_seconds=5.0,
+        hop_seconds=5.0,
+        n_fft=1024,
+        hop_length=320,
+        n_mels=96,
+        fmin=50.0,
+        fmax=min(16_000.0, sample_rate / 2),
+        mean=0.0,
+        std=1.0,
+    )
