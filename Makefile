@@ -49,4 +49,4 @@ lock: setup ## pin every package again from pyproject.toml
 	@.ci/lock
 
 clean: ## remove the environments and the platform's state
-	rm -rf .venv .venv-serve .cache .rookery
+	rm -rf .venv .venv-serve .venv-labels .cache .rookery

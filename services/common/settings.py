@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from ipaddress import ip_address
 from typing import Any, ClassVar, Self
 
 from pydantic import SecretStr, ValidationError, model_validator
@@ -82,3 +83,11 @@ class Settings(BaseSettings):
                     allowed=", ".join(own),
                 )
         return data
+
+
+def is_local(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on this address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.common.errors import InvalidInput, Unavailable
-from services.data.dataset import Dataset
+from services.common.errors import DatasetError, InvalidInput, Unavailable
+from services.data.dataset import Dataset, Problem
 from services.data.digits import load_digits_dataset
 from services.data.folders import load_folder
 from services.data.mirror import mirror
 from services.data.options import Options
 from services.data.store import Location, ObjectStoreSettings
 from services.data.synthetic import load_synthetic_birds
+from services.data.versions import is_versioned, load_version
 
 SOURCES = {
     "digits": "1797 scans of handwritten digits (scikit-learn); option items",
@@ -20,6 +21,7 @@ SOURCES = {
     "sample_rate, format",
     "/path/to/folder": "one folder per class, training/validation/evaluation, or the BirdCLEF layout",
     "s3://bucket/prefix": "the same layouts in an object store",
+    "/path/to/labelled": "what the labels service makes, over another source; option version",
 }
 _LONGEST = 1000
 
@@ -62,17 +64,29 @@ def _load(
     store: ObjectStoreSettings | None,
     roots: Sequence[Path] | None,
     cache: Path,
+    *,
+    above: bool = False,
 ) -> Dataset:
     if name == "digits":
         return load_digits_dataset(source, options)
     if name == "synthetic-birds":
         return load_synthetic_birds(source, options, cache)
     if name.startswith("/"):
-        return load_folder(source, _within(Path(name), roots), options, cache)
-    if name.startswith("s3://"):
+        folder, problems = _within(Path(name), roots), list[Problem]()
+    elif name.startswith("s3://"):
         folder, problems = mirror(Location.parse(name), store, cache)
+    else:
+        raise InvalidInput("unknown data source", value=source, allowed=", ".join(SOURCES))
+    if not is_versioned(folder):
         return load_folder(source, folder, options, cache, problems)
-    raise InvalidInput("unknown data source", value=source, allowed=", ".join(SOURCES))
+
+    def load_base(base: str) -> Dataset:
+        if above:
+            raise DatasetError("a labelled dataset cannot be the base of another", value=base)
+        base_name, _, query = base.partition("?")
+        return _load(base, base_name, Options(query), store, roots, cache, above=True)
+
+    return load_version(source, folder, options, cache, load_base, problems)
 
 
 def _within(path: Path, roots: Sequence[Path] | None) -> Path:

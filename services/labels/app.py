@@ -1,0 +1,237 @@
+"""The HTTP face of labelling: the queue, inputs for those who label, and a bell for Label Studio."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+from fastapi import Body, Depends, FastAPI, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+
+from services.common.answers import add_error_answers
+from services.common.errors import Refused, Unavailable
+from services.common.names import check_name
+from services.data.dataset import Dataset
+from services.data.store import ObjectStoreSettings
+from services.labels.book import Book
+from services.labels.clerk import Clerk
+from services.labels.desk import Desk, FolderDesk
+from services.labels.media import CONTENT_TYPES, Media
+from services.labels.office import Office, Place
+from services.labels.settings import LabelsSettings
+from services.labels.sources import applications, load_base
+from services.labels.standing import standing
+from services.labels.studio import LateDesk
+from services.labels.telemetry import exposition
+from services.monitor.archive import Archive
+from services.monitor.objects import Objects, open_objects
+from services.serve.ids import find_key
+
+Application = Annotated[str, Query(max_length=40, description="name of an application")]
+_SHOWN = {
+    "Cache-Control": "private, max-age=86400",
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+
+
+class ClassBody(BaseModel):
+    """A class that the dataset does not have yet."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    application: str = Field(max_length=40)
+    name: str = Field(min_length=1, max_length=120, description="as people wrote it")
+    by: str = Field(min_length=1, max_length=100, description="who allows it")
+
+
+class Service:
+    """What the routes share."""
+
+    def __init__(self, settings: LabelsSettings, store: ObjectStoreSettings) -> None:
+        self.settings = settings
+        folder = settings.state_dir
+        folder.mkdir(parents=True, exist_ok=True)
+        key = find_key("", folder)
+
+        def datasets(application: str) -> tuple[Objects, str]:
+            place = settings.dataset_place(application)
+            return open_objects(place, store), place
+
+        def base(application: str) -> Dataset:
+            place = settings.dataset_place(application)
+            return load_base(settings.applications_dir, application, place, store, settings.cache_dir)
+
+        self.book = Book(folder / "book.sqlite")
+        self.media = Media(folder / "inputs", key)
+        place = Place(
+            book=self.book,
+            media=self.media,
+            desk=_desk(settings),
+            archive=lambda: Archive(open_objects(settings.monitor_store, store)),
+            datasets=datasets,
+            base=base,
+            key=key,
+            public_url=settings.address(),
+        )
+        self.office = Office(place, settings.rules(), environment=settings.environment)
+        self.clerk = Clerk(
+            self.office,
+            lambda: applications(settings.applications_dir),
+            choose_seconds=settings.choose_seconds,
+            poll_seconds=settings.poll_seconds,
+            arbiter=(settings.arbiter_url.rstrip("/"), settings.arbiter_token.get_secret_value()),
+        )
+
+    def close(self) -> None:
+        """End the thread, then close the book."""
+        self.clerk.close()
+        self.book.close()
+
+
+def create_app(settings: LabelsSettings, store: ObjectStoreSettings | None = None) -> FastAPI:
+    """The application; `store` is the object store that `s3://` stands for."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.service = Service(settings, store or ObjectStoreSettings.read())
+        app.state.service.clerk.start()
+        yield
+        await run_in_threadpool(app.state.service.close)
+
+    app = FastAPI(title="Rookery labels", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
+    add_error_answers(app)
+    _add_queue(app)
+    _add_changes(app, settings)
+    _add_media(app)
+    _add_operation(app)
+    return app
+
+
+def _add_queue(app: FastAPI) -> None:
+    @app.get("/queue", summary="How labelling stands, and accuracy in production with its interval")
+    def queue(request: Request, application: Application) -> dict[str, Any]:
+        return standing(_service(request).office, application)
+
+    @app.get("/applications", summary="Names of the applications that inputs are chosen for")
+    def names(request: Request) -> list[str]:
+        return applications(_service(request).settings.applications_dir)
+
+
+def _add_changes(app: FastAPI, settings: LabelsSettings) -> None:
+    token = settings.token.get_secret_value()
+
+    def check(request: Request) -> None:
+        said = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if token and not hmac.compare_digest(said.encode(), token.encode()):
+            raise _Unknown("only who knows the token may change anything", allowed="Authorization: Bearer …")
+
+    guarded = [Depends(check)]
+
+    @app.post(
+        "/choose", summary="Choose inputs from what was served since the last time", dependencies=guarded
+    )
+    def choose(request: Request, application: Application) -> dict[str, Any]:
+        chosen = _service(request).clerk.choose(check_name(application))
+        return {"application": application, "chosen": chosen}
+
+    @app.post(
+        "/sync",
+        summary="Lay tasks on the desk, bring answers home, publish what people agree on",
+        dependencies=guarded,
+    )
+    def sync(request: Request, application: Application) -> dict[str, Any]:
+        return _service(request).clerk.sync(check_name(application))
+
+    @app.post(
+        "/classes", summary="Let a name that people gave be a class", status_code=201, dependencies=guarded
+    )
+    def allow(request: Request, body: Annotated[ClassBody, Body()]) -> dict[str, Any]:
+        name = _service(request).office.allow(body.application, body.name, body.by)
+        return {"application": body.application, "name": name}
+
+    @app.post("/desk", summary="Somebody answered: look soon", status_code=202, dependencies=guarded)
+    async def bell(request: Request) -> dict[str, str]:
+        """What it says is not believed: the desk is asked."""
+        _service(request).clerk.wake()
+        return {"status": "taken"}
+
+
+def _add_media(app: FastAPI) -> None:
+    @app.get("/media/{digest}", summary="An input of a task, by its signed address", response_class=Response)
+    def given(request: Request, digest: str, signature: Annotated[str, Query(max_length=64)]) -> Response:
+        media = _service(request).media
+        media.check(digest, signature)
+        data, media_type = media.read(digest)
+        return _ranged(request, data, CONTENT_TYPES[media_type])
+
+    @app.get("/media/{digest}/spectrogram", summary="A picture of a sound of a task", response_class=Response)
+    def spectrogram(
+        request: Request, digest: str, signature: Annotated[str, Query(max_length=64)]
+    ) -> Response:
+        media = _service(request).media
+        media.check(digest, signature)
+        return Response(media.spectrogram(digest), media_type="image/png", headers=_SHOWN)
+
+
+def _add_operation(app: FastAPI) -> None:
+    @app.get("/healthz", summary="The process is alive")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz", summary="The state can be read; whether the desk answers is said, not required")
+    def readyz(request: Request) -> dict[str, str]:
+        service = _service(request)
+        service.book.applications()
+        return {"status": "ready", "trouble": service.clerk.trouble}
+
+    @app.get("/metrics", summary="Counters for Prometheus")
+    def metrics(request: Request) -> Response:
+        service = _service(request)
+        queues = []
+        for name in service.book.applications():
+            try:
+                queues.append(standing(service.office, name))
+            except Unavailable:
+                continue
+        content = exposition(service.clerk, queues)
+        return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+class _Unknown(Refused):
+    """Somebody who does not know the token."""
+
+    code = "unauthorized"
+    status = 401
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _desk(settings: LabelsSettings) -> Desk:
+    if settings.desk is not None:
+        return FolderDesk(settings.desk)
+    hook = (f"{settings.address()}/desk", settings.token.get_secret_value()) if settings.hook else None
+    return LateDesk(settings.studio_url, settings.find_token, blind=settings.blind, hook=hook)
+
+
+def _ranged(request: Request, data: bytes, content_type: str) -> Response:
+    """The bytes, or the one range of them that a player asks for (RFC 9110, 14.2)."""
+    headers = {**_SHOWN, "Accept-Ranges": "bytes"}
+    said = request.headers.get("range", "")
+    first, dash, last = said.removeprefix("bytes=").partition("-")
+    if not said.startswith("bytes=") or not dash or not first.isdecimal() or (last and not last.isdecimal()):
+        return Response(data, media_type=content_type, headers=headers)
+    begin, end = int(first), min(int(last) if last else len(data) - 1, len(data) - 1)
+    if begin >= len(data) or end < begin:
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{len(data)}"})
+    headers["Content-Range"] = f"bytes {begin}-{end}/{len(data)}"
+    return Response(data[begin : end + 1], 206, headers, content_type)

@@ -1,0 +1,147 @@
+"""Inputs for the people who label: kept under their digest, shown under signed addresses."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from hmac import compare_digest
+from pathlib import Path
+
+from services.bundle.manifest import AudioPreprocessing
+from services.common.errors import NotFound, Refused, UnsupportedMedia
+from services.common.files import replacing
+from services.data.checks import check_bytes
+from services.data.dataset import AUDIO_TYPES
+from services.media.audio import decode_audio
+from services.media.limits import MediaLimits
+from services.media.sniff import sniff
+from services.media.spectrogram import spectrogram_png
+from services.monitor.archive import Archive
+
+CONTENT_TYPES = {
+    "wav": "audio/wav",
+    "ogg": "audio/ogg",
+    "flac": "audio/flac",
+    "mp3": "audio/mpeg",
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+}
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+class Media:
+    """The inputs of tasks, in a folder of this service: the log may forget them, people may still look.
+
+    Args:
+        key: signs addresses; whoever has an address may see that input and no other.
+    """
+
+    def __init__(self, folder: Path, key: bytes) -> None:
+        self.folder = folder
+        self._key = key
+
+    def keep(self, archive: Archive, digest: str, at: datetime) -> str:
+        """Fetch an input of the log and keep it; returns its media type.
+
+        Raises:
+            NotFound: the log has not kept it.
+            UnsupportedMedia: nobody can look at it, or learn from it.
+            Unavailable: the store is away.
+        """
+        found = self._path(digest)
+        if found is not None:
+            return found.suffix[1:]
+        data = _fetch(archive, digest, at)
+        media_type = sniff(data)
+        if media_type not in CONTENT_TYPES:
+            raise UnsupportedMedia("people cannot be shown this kind of input", value=media_type)
+        check = check_bytes(data, MediaLimits())
+        if check.fault:
+            raise UnsupportedMedia(f"the input is {check.fault}: {check.detail}", value=digest)
+        path = self.folder / digest[:2] / f"{digest}.{media_type}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, 0o600) as file:
+            file.write(data)
+        return media_type
+
+    def read(self, digest: str) -> tuple[bytes, str]:
+        """The bytes of an input and its media type.
+
+        Raises:
+            NotFound: it belongs to no task.
+        """
+        path = self._path(digest)
+        if path is None:
+            raise NotFound("no task has this input", value=digest)
+        return path.read_bytes(), path.suffix[1:]
+
+    def spectrogram(self, digest: str) -> bytes:
+        """A picture of a sound, made once.
+
+        Raises:
+            NotFound: it belongs to no task, or is no sound.
+        """
+        data, media_type = self.read(digest)
+        if media_type not in AUDIO_TYPES:
+            raise NotFound("this input is no sound", value=digest)
+        path = self.folder / digest[:2] / f"{digest}.spectrogram"
+        if not path.exists():
+            sound = decode_audio(data)
+            with replacing(path, 0o600) as file:
+                file.write(spectrogram_png(sound.samples, _view(sound.sample_rate)))
+        return path.read_bytes()
+
+    def sign(self, digest: str) -> str:
+        """The signature of an input's address: keyed BLAKE2b (RFC 7693)."""
+        return blake2b(digest.encode(), key=self._key[:64], digest_size=16).hexdigest()
+
+    def check(self, digest: str, signature: str) -> None:
+        """Raises Refused when the signature is not that of the address."""
+        if not compare_digest(self.sign(digest), signature):
+            raise Refused("this address was not given out here", value=digest)
+
+    def links(self, public_url: str, digest: str, media_type: str) -> dict[str, str]:
+        """Addresses for a browser: of the input, and of the spectrogram of a sound."""
+        start, end = f"{public_url.rstrip('/')}/media/{digest}", f"?signature={self.sign(digest)}"
+        found = {"input": f"{start}{end}"}
+        if media_type in AUDIO_TYPES:
+            found["spectrogram"] = f"{start}/spectrogram{end}"
+        return found
+
+    def _path(self, digest: str) -> Path | None:
+        if not _DIGEST.fullmatch(digest):
+            return None
+        folder = self.folder / digest[:2]
+        names = (folder / f"{digest}.{media_type}" for media_type in CONTENT_TYPES)
+        return next((path for path in names if path.exists()), None)
+
+
+def _fetch(archive: Archive, digest: str, at: datetime) -> bytes:
+    """An input lies under the day on which it arrived, which may be the one after it was answered."""
+    for days in (0, 1, 2, -1):
+        day = (at + timedelta(days=days)).date().isoformat()
+        try:
+            data = archive.objects.get(f"inputs/{day}/{digest}")
+        except NotFound:
+            continue
+        if hashlib.sha256(data).hexdigest() == digest:
+            return data
+    raise NotFound("the log has not kept this input", value=digest)
+
+
+def _view(sample_rate: int) -> AudioPreprocessing:
+    """What is shown of a sound: the frequencies that it has, up to 16 kHz."""
+    return AudioPreprocessing(
+        sample_rate=min(max(sample_rate, 4_000), 96_000),
+        window_seconds=5.0,
+        hop_seconds=5.0,
+        n_fft=1024,
+        hop_length=320,
+        n_mels=128,
+        fmin=50.0,
+        fmax=min(16_000.0, sample_rate / 2),
+        mean=0.0,
+        std=1.0,
+    )
