@@ -243,6 +243,7 @@ def _applications() -> Iterator[tuple[str, Any]]:
         evaluate_app,
         monitor_app,
         notify_app,
+        observe_app,
         serve_app,
         train_app,
     )
@@ -253,6 +254,7 @@ def _applications() -> Iterator[tuple[str, Any]]:
     yield "Monitor service (9095)", monitor_app()
     yield "Arbiter (9096)", arbiter_app()
     yield "Notify service (9097)", notify_app()
+    yield "Observe service (9099)", observe_app()
 
 
 def _cli() -> str:

@@ -15,6 +15,8 @@ from services.monitor.app import create_app as create_monitor
 from services.monitor.settings import MonitorSettings
 from services.notify.app import create_app as create_notify
 from services.notify.settings import NotifySettings
+from services.observe.app import create_app as create_observe
+from services.observe.settings import ObserveSettings
 from services.serve.app import create_app as create_serve
 from services.serve.app import create_web
 from services.serve.settings import ServeSettings
@@ -53,6 +55,11 @@ def arbiter_app() -> Any:
 def notify_app() -> Any:
     """The notify service; it opens its outbox when it starts."""
     return create_notify(NotifySettings())
+
+
+def observe_app() -> Any:
+    """The observe service; it reads nothing before it starts."""
+    return create_observe(ObserveSettings())
 
 
 def serve_app() -> Any:

@@ -13,6 +13,7 @@ from workflows.local.settings import PlatformSettings
 HOST = "127.0.0.1"
 MLFLOW, TRAIN, EVALUATE, MONITOR, DEPLOYER = "mlflow", "train", "evaluate", "monitor", "deployer"
 NOTIFY, ARBITER, BOARD, LABELS, CRON = "notify", "arbiter", "board", "labels", "cron"
+OBSERVE, PROMETHEUS, ALERTMANAGER = "observe", "prometheus", "alertmanager"
 CORE = ""
 
 
@@ -121,6 +122,32 @@ def _board(place: Place) -> dict[str, str]:
     }
 
 
+def _observes(place: Place) -> dict[str, str]:
+    measured = (TRAIN, EVALUATE, MONITOR, ARBITER, NOTIFY, LABELS, BOARD, OBSERVE)
+    targets = {name: f"{HOST}:{place.ports[name]}" for name in measured if name in place.ports}
+    return {
+        **_listens(OBSERVE, place),
+        "ROOKERY_OBSERVE_PROMETHEUS_PORT": str(place.ports[PROMETHEUS]),
+        "ROOKERY_OBSERVE_ALERTMANAGER_PORT": str(place.ports[ALERTMANAGER]),
+        "ROOKERY_OBSERVE_STATE_DIR": place.folder(OBSERVE),
+        "ROOKERY_OBSERVE_GIT_REMOTE": str(place.settings.gitops),
+        "ROOKERY_OBSERVE_MLFLOW_URL": place.url(MLFLOW),
+        "ROOKERY_OBSERVE_NOTIFY_URL": place.url(NOTIFY),
+        "ROOKERY_OBSERVE_TARGETS": json.dumps(targets),
+    }
+
+
+def _keeps_figures(name: str) -> Member:
+    """A server that the observe service configures, and that takes the place of the process that was started."""
+    return Member(
+        name,
+        _observes,
+        command=lambda _: ("-m", "services.observe", name),
+        ready="/-/ready",
+        pack="metrics",
+    )
+
+
 MEMBERS = (
     Member(MLFLOW, command=_mlflow, ready="/health", told="ROOKERY_MLFLOW_URL"),
     Member(TRAIN, lambda place: _works(TRAIN, place), told="ROOKERY_TRAIN_URL"),
@@ -150,6 +177,9 @@ MEMBERS = (
     ),
     Member(ARBITER, _arbiter, told="ROOKERY_ARBITER_URL"),
     Member(BOARD, _board),
+    Member(OBSERVE, _observes, pack="metrics"),
+    _keeps_figures(PROMETHEUS),
+    _keeps_figures(ALERTMANAGER),
     Member(DEPLOYER, _deployer, command=lambda _: ("-m", "workflows.local.deployer"), ready=""),
 )
 PACKS = tuple(dict.fromkeys(member.pack for member in MEMBERS if member.pack))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import InvalidInput
@@ -26,6 +26,8 @@ class StepSettings(Settings):
         "ROOKERY_HOME",
         "ROOKERY_REPOSITORY",
         "ROOKERY_MLFLOW_PORT",
+        "ROOKERY_PROMETHEUS_PORT",
+        "ROOKERY_ALERTMANAGER_PORT",
         "ROOKERY_KEEP_INPUTS",
         "ROOKERY_START_SECONDS",
         "ROOKERY_STOP_SECONDS",
@@ -55,6 +57,9 @@ class StepSettings(Settings):
         "http://serve.{application}-{environment}.svc",
         description="address of an environment's Service; {port} is replaced by the application's port",
     )
+    arbiter_url: str = Field("", description="arbiter, which decides about retraining; empty: there is none")
+    arbiter_token: SecretStr = Field(SecretStr(""), description="what the arbiter wants to be told")
+    monitor_url: str = Field("", description="monitor, which knows drift; empty: there is none")
     mlflow_patience_seconds: float = Field(
         120.0, gt=0, le=3600, description="how long a step puts up with an MLflow that does not answer"
     )

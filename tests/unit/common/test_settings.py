@@ -16,6 +16,7 @@ from services.data.store import ObjectStoreSettings
 from services.evaluate.settings import EvaluateSettings
 from services.monitor.settings import MonitorSettings
 from services.notify.settings import NotifySettings
+from services.observe.settings import ObserveSettings
 from services.serve.settings import ServeSettings
 from services.tracking.settings import TrackingSettings
 from services.train.settings import TrainSettings
@@ -33,6 +34,7 @@ MODELS: list[type[Settings]] = [
     NotifySettings,
     ArbiterSettings,
     NoticeSettings,
+    ObserveSettings,
     ObjectStoreSettings,
     GitSettings,
     InfraSettings,
