@@ -79,7 +79,10 @@ def chain(
             [f"{passed} of {len(checks)} checks passed", f"policy {short(proof.gate.policy_digest)}"],
             f"{addresses.evaluate}/reports/{proof.run_id}" if addresses.evaluate else "",
         ),
-        Link("Version", f"v{proof.model_version}", f"{proof.application} {proof.model_version}", HOLDS),
+        Link(
+            "Version", f"v{proof.model_version}", f"{proof.application} {proof.model_version}",
+            _same(tags.get("rookery.model_version", ""), proof.model_version), ["in the registry of models"],
+        ),
         Link(
             "Image", short(proof.image_digest), proof.image_digest, BREAKS if why.quarantined else HOLDS,
             [f"in quarantine: {why.quarantined.reason}"] if why.quarantined else [proof.image_name],

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from services.board.charts import HEIGHT, SPARK_HEIGHT, SPARK_WIDTH, WIDTH, spark
+from services.board.charts import HEIGHT, SPARK_HEIGHT, SPARK_WIDTH, WIDTH, drift_charts, spark
 from services.common.digest import short
 
 FOLDER = Path(__file__).parent
@@ -52,6 +52,7 @@ def _environment() -> Environment:
         "number": number,
         "percent": percent,
         "spark": spark,
+        "drift_charts": drift_charts,
         "first_line": first_line,
         "said": said,
     }

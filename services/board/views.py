@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jinja2 import TemplateError
 from markupsafe import Markup
 
 from services.board.audit import Audit
 from services.board.cache import Reading
-from services.board.charts import drift_charts
 from services.board.lineage import Addresses, chain
 from services.board.pipeline import WAITING, Stage, picture, running_stage, stages
 from services.board.render import render
@@ -106,7 +106,7 @@ class Views:
         if not facts.value:
             parts["none"] = render("parts/none.html", problem=facts.problem)
         parts["recent"] = self._recent(session)
-        parts["why"] = render(
+        parts["why"] = _outside(
             "parts/decisions.html",
             reading=sources.decisions(limit=50),
             limit=_SHOWN_DECISIONS,
@@ -126,11 +126,11 @@ class Views:
         )
         problem = next((reading.problem for reading in histories.values() if reading.problem), "")
         parts["history"] = render("parts/history.html", steps=steps, problem=problem, application=name)
-        parts["why"] = render(
+        parts["recent"] = self._recent(session, name)
+        parts["why"] = _outside(
             "parts/decisions.html", reading=sources.decisions(name), limit=8, application=name
         )
-        parts["queue"] = render("parts/queue.html", application=name, reading=sources.queue(name))
-        parts["recent"] = self._recent(session, name)
+        parts["queue"] = _outside("parts/queue.html", application=name, reading=sources.queue(name))
         return Page(name, "/", parts, [("Overview", "/")])
 
     def _environment(self, session: Session, name: str, environment: str) -> Page:
@@ -169,15 +169,12 @@ class Views:
         if proof and why.value:
             parts["gate"] = render("parts/gate.html", proof=proof, sentences=why.value.sentences())
         if drift:
-            charts = drift_charts(drift.value or {})
-            monitor = sources.settings.monitor_url
-            parts["drift"] = render(
+            parts["drift"] = _outside(
                 "parts/drift.html",
                 reading=drift,
-                charts=charts,
                 name=name,
                 environment=environment,
-                monitor=monitor,
+                monitor=sources.settings.monitor_url,
             )
         past = sources.past(name, environment)
         steps = [(step, environment) for step in past.value or []]
@@ -208,12 +205,12 @@ class Views:
 
     def _decisions(self, session: Session) -> Page:
         reading = self._sources.decisions(limit=200)
-        parts = {"why": render("parts/decisions.html", reading=reading, limit=200, application="")}
+        parts = {"why": _outside("parts/decisions.html", reading=reading, limit=200, application="")}
         return Page("Decisions", "/decisions", parts)
 
     def _labels(self, session: Session) -> Page:
         parts = {
-            f"queue-{name}": render("parts/queue.html", application=name, reading=self._sources.queue(name))
+            f"queue-{name}": _outside("parts/queue.html", application=name, reading=self._sources.queue(name))
             for name in self._sources.applications().value or {}
         }
         return Page("Labelling", "/labels", parts)
@@ -296,6 +293,15 @@ class Views:
         if found is None:
             raise NotFound(reading.problem or "there is no such application", value=name)
         return found
+
+
+def _outside(template: str, **values: Any) -> Markup:
+    """A part with what another service said; one whose answer is of another shape spoils no page."""
+    try:
+        return render(template, **values)
+    except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
+        what = f"{type(error).__name__}: {error}"
+        return render("parts/strange.html", what=what, template=template)
 
 
 def _before(environments: tuple[str, ...], one: str) -> str:
