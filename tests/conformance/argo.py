@@ -19,6 +19,7 @@ import yaml
 from services.common.errors import NotFound, RookeryError
 from workflows.cluster.api import Kubernetes
 from workflows.cluster.kubeconfig import load_access
+from workflows.cluster.texts import with_texts
 from workflows.cluster.workflows import run_of
 from workflows.local.runs import Run
 from workflows.templating import IMAGE, SERVICE_ACCOUNT
@@ -75,7 +76,7 @@ def shown(run: Run) -> dict[str, Any]:
 def adapted(case: str, image: str) -> dict[str, Any]:
     """The workflow of a case as this cluster admits it."""
     text = (SUITE / f"{case}.yaml").read_text().replace(IMAGE, image)
-    body = dict(yaml.safe_load(text))
+    body = dict(with_texts(yaml.safe_load(text)))
     body["spec"] = {
         **body["spec"],
         "serviceAccountName": SERVICE_ACCOUNT,

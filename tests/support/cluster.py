@@ -139,9 +139,16 @@ class Cluster:
         return ClusterWorkflows(self.api, WORKFLOWS).reason(run)  # type: ignore[arg-type]
 
     def environment(self, name: str, application: str = "digits") -> dict[str, Any]:
-        """One environment as `status --cluster` has it."""
-        found = self.json("status", "--application", application)["environments"]
-        return next(dict(one) for one in found if one["environment"] == name)
+        """One environment as `status --cluster` has it, asked again while a server or its pods are only slow."""
+
+        def answered() -> dict[str, Any] | None:
+            found = self.json("status", "--application", application)["environments"]
+            one = next(dict(one) for one in found if one["environment"] == name)
+            settled = one["phase"] in ("running", "empty") and one["health"] != "down"
+            return one if settled or time.monotonic() > deadline else None
+
+        deadline = time.monotonic() + 60
+        return until(f"an answer of {application} {name}", answered, 120, 1.0)
 
     def application(self, name: str) -> Object:
         """An Argo CD Application."""
@@ -186,9 +193,9 @@ class Cluster:
         return _git(self.folder, "ls-remote", self.git_url(), "refs/heads/main").split()[0]
 
     def releases(self) -> int:
-        """Commits that changed a release folder."""
+        """Commits that changed a release folder of digits."""
         with self.clone() as folder:
-            return int(_git(folder, "rev-list", "--count", "HEAD", "--", ":(glob)k8s/apps/*/*/release/**"))
+            return int(_git(folder, "rev-list", "--count", "HEAD", "--", ":(glob)k8s/apps/digits/*/release/**"))
 
     def scale(self, namespace: str, kind: str, name: str, replicas: int) -> None:
         """Set the replicas of a Deployment or StatefulSet by hand."""

@@ -17,7 +17,7 @@ from workflows.release.tree import Tree
 from workflows.release.verify import Verification, verify_environment, verify_golden
 from workflows.steps.rollout import ARGO_CD, DEPLOYMENT, judge, namespace_of
 
-_ASK_SECONDS = 5.0
+_ASK_SECONDS = 15.0
 
 
 def environment_statuses(

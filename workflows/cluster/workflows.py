@@ -15,6 +15,7 @@ from typing import Any
 
 from services.common.errors import Conflict, InvalidInput, NotFound, Refused, RookeryError
 from workflows.cluster.api import Kubernetes, Object
+from workflows.cluster.texts import with_texts
 from workflows.local.manifest import read_yaml
 from workflows.local.models import Parameter, nearest
 from workflows.local.nodes import PENDING, SUCCEEDED, Node
@@ -200,7 +201,7 @@ class ClusterWorkflows:
         self._kube.patch(self._path(name), {"spec": {"suspend": None}})
 
     def _create(self, body: Mapping[str, Any]) -> str:
-        full = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", **body}
+        full = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", **with_texts(body)}
         made = self._kube.create(f"{_GROUP}/{self._namespace}/workflows", full)
         return str(made["metadata"]["name"])
 

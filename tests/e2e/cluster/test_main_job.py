@@ -103,13 +103,13 @@ def test_kubectl_alone_is_enough(cluster: Cluster, mlflow: MlflowClient) -> None
 
 
 def test_a_model_that_the_gate_refuses_changes_nothing(cluster: Cluster) -> None:
-    before = cluster.tip()
+    before = cluster.releases()
     done = cluster(
         "submit", "train-model", "-p", f"train-ip={HOST}", "-p", "epochs=1", "-p", "label-noise=0.9", "--wait"
     )
     assert done.returncode == 3, done.stdout + done.stderr
     assert "the gate refused" in done.stderr
-    assert cluster.tip() == before
+    assert cluster.releases() == before
 
 
 def test_it_is_promoted_to_canary_by_one_commit(cluster: Cluster) -> None:
@@ -124,7 +124,7 @@ def test_it_is_promoted_to_canary_by_one_commit(cluster: Cluster) -> None:
 
 def test_a_promotion_that_needs_approval_waits_for_it(cluster: Cluster) -> None:
     version = cluster.environment("canary")["version"]
-    before = cluster.tip()
+    before = cluster.releases()
     name = cluster.submit(
         "promote-model", "source-environment=canary", "target-environment=production", f"model-version={version}",
         "approval=required",
@@ -133,7 +133,7 @@ def test_a_promotion_that_needs_approval_waits_for_it(cluster: Cluster) -> None:
     while not cluster.run(name).waiting:
         assert time.monotonic() < deadline
         time.sleep(0.5)
-    assert cluster.tip() == before
+    assert cluster.releases() == before
     done = cluster("approve", name)
     assert done.returncode == 0, done.stderr
     cluster.succeeded(name)

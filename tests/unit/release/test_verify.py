@@ -14,6 +14,7 @@ import pytest
 
 from services.bundle.reader import Bundle, read_bundle
 from tests.support.bundles import tiny_image_bundle
+from workflows.release import verify
 from workflows.release.verify import verify_golden
 
 Answer = dict[str, Any]
@@ -24,9 +25,20 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return read_bundle(tiny_image_bundle(tmp_path_factory.mktemp("bundle")))
 
 
+@pytest.fixture(autouse=True)
+def _a_predecessor_is_soon_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "_PREDECESSOR_SECONDS", 1.0)
+
+
 @contextmanager
-def server(bundle: Bundle, change: Callable[[Answer], Any], status: int = 200) -> Iterator[str]:
-    """Answers each golden input as expected, after `change`."""
+def server(
+    bundle: Bundle,
+    change: Callable[[Answer], Any],
+    status: int = 200,
+    first: Callable[[Answer], Any] = lambda _: None,
+) -> Iterator[str]:
+    """Answers each golden input as expected, after `change`, and after `first` on the first connection."""
+    first_client: dict[str, Any] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -46,6 +58,8 @@ def server(bundle: Bundle, change: Callable[[Answer], Any], status: int = 200) -
                 "bundle_digest": bundle.digest,
             }
             change(answer)
+            if self.client_address == first_client.setdefault("address", self.client_address):
+                first(answer)
             body = json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -114,3 +128,12 @@ def test_an_error_is_a_failed_verification(bundle: Bundle) -> None:
     assert not result.passed
     assert "500" in result.reasons[0]
     assert result.p95_ms == math.inf
+
+
+def test_a_predecessor_at_the_end_of_the_first_connection_is_not_asked_for_ever(bundle: Bundle) -> None:
+    """A Service of a cluster keeps a connection with the pod it was opened to, while that pod drains."""
+    with server(
+        bundle, lambda _: None, first=lambda answer: answer.update(bundle_digest="sha256:old")
+    ) as url:
+        result = verify_golden(url, bundle)
+    assert result.passed, result.reasons
