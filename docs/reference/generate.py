@@ -241,6 +241,7 @@ def _applications() -> Iterator[tuple[str, Any]]:
     from tests.support.applications import (
         arbiter_app,
         evaluate_app,
+        labels_app,
         monitor_app,
         notify_app,
         observe_app,
@@ -254,6 +255,7 @@ def _applications() -> Iterator[tuple[str, Any]]:
     yield "Monitor service (9095)", monitor_app()
     yield "Arbiter (9096)", arbiter_app()
     yield "Notify service (9097)", notify_app()
+    yield "Labels service (9098)", labels_app()
     yield "Observe service (9099)", observe_app()
 
 

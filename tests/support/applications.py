@@ -11,6 +11,8 @@ from services.arbiter.settings import ArbiterSettings
 from services.bundle.reader import read_bundle
 from services.evaluate.app import create_app as create_evaluate
 from services.evaluate.settings import EvaluateSettings
+from services.labels.app import create_app as create_labels
+from services.labels.settings import LabelsSettings
 from services.monitor.app import create_app as create_monitor
 from services.monitor.settings import MonitorSettings
 from services.notify.app import create_app as create_notify
@@ -60,6 +62,11 @@ def notify_app() -> Any:
 def observe_app() -> Any:
     """The observe service; it reads nothing before it starts."""
     return create_observe(ObserveSettings())
+
+
+def labels_app() -> Any:
+    """The labels service; it opens nothing before it starts."""
+    return create_labels(LabelsSettings())
 
 
 def serve_app() -> Any:

@@ -17,7 +17,7 @@ from workflows.cli import app
 from workflows.commands.options import Chosen, complete_environment, complete_template
 
 COMMANDS = (
-    "app approve cancel demo doctor down history infra logs plan prune quarantine render resume rollback runs "
+    "app approve cancel demo doctor down history infra label logs plan prune quarantine render resume rollback runs "
     "status submit up verify why"
 ).split()
 
@@ -31,6 +31,7 @@ def test_the_commands_are_those_that_are_documented() -> None:
 GROUPS = {
     "app": "create list".split(),
     "quarantine": "list lift".split(),
+    "label": "status choose sync allow export".split(),
     "infra": "up plan down inventory".split(),
 }
 

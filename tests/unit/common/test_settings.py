@@ -9,11 +9,13 @@ import sys
 import pytest
 
 from services.arbiter.settings import ArbiterSettings
+from services.board.settings import BoardSettings
 from services.common.errors import InvalidInput
 from services.common.notices import NoticeSettings
 from services.common.settings import Settings
 from services.data.store import ObjectStoreSettings
 from services.evaluate.settings import EvaluateSettings
+from services.labels.settings import LabelsSettings
 from services.monitor.settings import MonitorSettings
 from services.notify.settings import NotifySettings
 from services.observe.settings import ObserveSettings
@@ -31,8 +33,10 @@ MODELS: list[type[Settings]] = [
     TrainSettings,
     EvaluateSettings,
     MonitorSettings,
+    LabelsSettings,
     NotifySettings,
     ArbiterSettings,
+    BoardSettings,
     NoticeSettings,
     ObserveSettings,
     ObjectStoreSettings,
