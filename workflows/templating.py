@@ -45,6 +45,7 @@ SERVICE_ACCOUNT = "rookery-workflow"
 DELIVERY_ACCOUNT = "rookery-deliver"
 GIT_SECRET = "git-release"  # noqa: S105 its name
 WORKFLOW_IDENTITY = {"workflow-name": "{{workflow.name}}", "workflow-uid": "{{workflow.uid}}"}
+IDENTITY_LABELS = {"app.kubernetes.io/part-of": "rookery"}
 _UNSUCCESSFUL = "{{workflow.status}} != Succeeded"
 _SCRATCH = "/tmp"  # noqa: S108 the pod's own volume
 _OUTPUTS = f"{_SCRATCH}/outputs"
@@ -132,7 +133,7 @@ def workflow_template(
         on_exit="conclude",
         arguments=parameters,
         annotations={"workflows.argoproj.io/title": name, "workflows.argoproj.io/description": description},
-        labels={"app.kubernetes.io/part-of": "rookery"},
+        labels=dict(IDENTITY_LABELS),
         service_account_name=SERVICE_ACCOUNT,
         automount_service_account_token=False,
         executor=ExecutorConfig(service_account_name=SERVICE_ACCOUNT),

@@ -23,7 +23,7 @@ from workflows.local.processes import Process, read_json, wait_gone, write_pid_f
 from workflows.local.remote import ensure_remote, newer_in_checkout
 from workflows.local.settings import PlatformSettings
 
-SERVICES = {"mlflow", "train", "evaluate", "monitor", "notify", "arbiter", "board", "deployer"}
+SERVICES = {"mlflow", "train", "evaluate", "monitor", "notify", "arbiter", "board", "deployer", "cron"}
 
 
 @pytest.fixture

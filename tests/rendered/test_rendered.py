@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from services.train.hyperparameters import Hyperparameters
-from workflows.render import RENDERED, rendered, write
+from workflows.render import CRON_FOLDER, RENDERED, rendered, rendered_crons, write
 
 DOCUMENTS: dict[str, dict[str, Any]] = {name: yaml.safe_load(text) for name, text in rendered().items()}
 CONTAINERS = [
@@ -42,6 +42,23 @@ def test_the_committed_file_is_what_the_python_says(name: str) -> None:
     assert yaml.safe_load(committed.read_text()) == DOCUMENTS[name], f"run `rookery render`: {name} differs"
 
 
+@pytest.mark.parametrize("name", rendered_crons())
+def test_a_cron_runs_a_template_of_ours_with_parameters_that_it_has(name: str) -> None:
+    wanted = yaml.safe_load(rendered_crons()[name])
+    assert yaml.safe_load((RENDERED / CRON_FOLDER / name).read_text()) == wanted, "run `rookery render`"
+    spec = wanted["spec"]["workflowSpec"]
+    template = DOCUMENTS[f"{spec['workflowTemplateRef']['name']}.yaml"]
+    declared = {item["name"] for item in template["spec"]["arguments"]["parameters"]}
+    given = (spec.get("arguments") or {}).get("parameters") or []
+    assert {item["name"] for item in given} <= declared
+    assert wanted["spec"]["concurrencyPolicy"] == "Forbid"
+
+
+def test_everything_that_is_rendered_is_synced() -> None:
+    listed = yaml.safe_load((RENDERED / "kustomization.yml").read_text())["resources"]
+    assert set(listed) == {*DOCUMENTS, *(f"{CRON_FOLDER}/{name}" for name in rendered_crons())}
+
+
 def test_no_file_is_committed_that_no_python_makes() -> None:
     assert {path.name for path in RENDERED.glob("*.yaml")} == set(DOCUMENTS)
 
@@ -49,7 +66,7 @@ def test_no_file_is_committed_that_no_python_makes() -> None:
 def test_writing_twice_changes_nothing_the_second_time(tmp_path: Any) -> None:
     stale = tmp_path / "gone.yaml"
     stale.write_text("kind: WorkflowTemplate\n")
-    assert {path.name for path in write(tmp_path)} == {*DOCUMENTS, "gone.yaml"}
+    assert {path.name for path in write(tmp_path)} == {*DOCUMENTS, *rendered_crons(), "gone.yaml"}
     assert write(tmp_path) == []
     assert not stale.exists()
 

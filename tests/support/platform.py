@@ -46,6 +46,7 @@ class Platform:
             "ROOKERY_REPOSITORY": str(self.settings.repository),
             "ROOKERY_START_SECONDS": "180",
             "OMP_NUM_THREADS": "1",
+            "ROOKERY_CRON": "false",
         }
         command = [sys.executable, "-m", "workflows.cli", *arguments]
         return subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)

@@ -70,7 +70,9 @@ def up(
         for (application, environment), port in began.moved.items():
             say(f"{application} {environment} moved to port {port}, by a commit to the GitOps remote")
         for name, port in began.ports.items():
-            say(f"{name:<10} http://127.0.0.1:{port}")
+            token = chosen.home / name / "token"
+            more = f"  (token in {token})" if name == "board" and token.is_file() else ""
+            say(f"{name:<10} http://127.0.0.1:{port}{more}")
         say(f"{'gitops':<10} {chosen.gitops}")
     for line in notes:
         hint(line)

@@ -47,6 +47,7 @@ class Member:
         command: its arguments after the interpreter; `-m services.<name>` when there is none.
         program: not Python but this program.
         ready: path that answers 200 when it is ready; empty: it answers no HTTP.
+        says: folder of the state folder in which one without HTTP writes its process id to `ready`.
         pack: name for `rookery up --with`; empty: it always belongs to the platform.
         told: variable in which workflow steps are given its address; empty: they do not call it.
     """
@@ -57,6 +58,7 @@ class Member:
     command: Callable[[Place], tuple[str, ...]] | None = None
     program: str = sys.executable
     ready: str = "/readyz"
+    says: str = ""
     pack: str = CORE
     told: str = ""
 
@@ -169,6 +171,7 @@ MEMBERS = (
             }
         ),
         lambda place: {"ROOKERY_MONITOR_SPOOLS": json.dumps([str(place.settings.spool)])},
+        told="ROOKERY_MONITOR_URL",
     ),
     Member(
         NOTIFY,
@@ -180,7 +183,10 @@ MEMBERS = (
     Member(OBSERVE, _observes, pack="metrics"),
     _keeps_figures(PROMETHEUS),
     _keeps_figures(ALERTMANAGER),
-    Member(DEPLOYER, _deployer, command=lambda _: ("-m", "workflows.local.deployer"), ready=""),
+    Member(
+        DEPLOYER, _deployer, command=lambda _: ("-m", "workflows.local.deployer"), ready="", says="deploy"
+    ),
+    Member(CRON, _deployer, command=lambda _: ("-m", "workflows.local.cron"), ready="", says="cron"),
 )
 PACKS = tuple(dict.fromkeys(member.pack for member in MEMBERS if member.pack))
 

@@ -16,7 +16,7 @@ from services.common.files import write_json
 from workflows.infra.sites import sites_with_state
 from workflows.local import services
 from workflows.local.desired import read_tip
-from workflows.local.members import DEPLOYER, MEMBERS, PACKS, chosen_members, with_ports
+from workflows.local.members import CRON, DEPLOYER, MEMBERS, PACKS, chosen_members, with_ports
 from workflows.local.placement import choose_ports, place_environments
 from workflows.local.policies import write_policies
 from workflows.local.ports import PortChoice
@@ -120,14 +120,14 @@ def up(
 def down(settings: PlatformSettings, progress: Progress) -> list[str]:
     """Stops every process of the platform; returns the names of those that ran.
 
-    The deployer goes first, so that nothing is started again; then everything else at once.
+    The deployer and the cron go first, so that nothing is started again; then everything else at once.
     """
     if not (settings.home / "pids").is_dir():
         return []
     with locked(settings.home):
         running = running_processes(settings)
-        order = [[name for name in running if name == DEPLOYER]]
-        order += [[name for name in running if name not in (DEPLOYER, services.SOCKETS)]]
+        order = [[name for name in running if name in (DEPLOYER, CRON)]]
+        order += [[name for name in running if name not in (DEPLOYER, CRON, services.SOCKETS)]]
         order += [[name for name in running if name == services.SOCKETS]]
         for names in order:
             for name in names:

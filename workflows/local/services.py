@@ -30,6 +30,7 @@ class Service:
     Attributes:
         port: None for a process that answers no HTTP.
         ready: path that answers 200 when it is ready.
+        says: folder in which one without HTTP writes its process id to `ready`.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Service:
     home: Path
     port: int | None = None
     ready: str = ""
+    says: str = ""
 
     @property
     def pid_file(self) -> Path:
@@ -59,10 +61,10 @@ class Service:
         return port if isinstance(port, int) else None
 
     def is_ready(self) -> bool:
-        """Whether it answers; the deployer says so in a file."""
+        """Whether it answers; one without HTTP says so in a file."""
         if self.port is None:
             process = self.running()
-            said = self.home / "deploy" / "ready"
+            said = self.home / self.says / "ready"
             return process is not None and said.exists() and said.read_text() == str(process.pid)
         try:
             answer = httpx.get(f"http://{HOST}:{self.port}{self.ready}", timeout=2.0, trust_env=False)
@@ -86,6 +88,7 @@ def services(
             settings.home,
             ports[member.name] if member.ready else None,
             member.ready,
+            member.says,
         )
         for member in chosen_members(packs)
     ]

@@ -82,6 +82,9 @@ class PlatformSettings(Settings):
     deploy_open_files: int = Field(
         default=4096, ge=256, description="Files and connections of one serving process."
     )
+    cron: bool = Field(
+        default=True, description="Whether the CronWorkflows run on this machine, such as watch-applications."
+    )
     keep_inputs: bool = Field(
         default=True,
         description="Whether servers keep the inputs of predictions, by digest, for the monitor to hold for a while.",

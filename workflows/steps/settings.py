@@ -29,6 +29,7 @@ class StepSettings(Settings):
         "ROOKERY_PROMETHEUS_PORT",
         "ROOKERY_ALERTMANAGER_PORT",
         "ROOKERY_KEEP_INPUTS",
+        "ROOKERY_CRON",
         "ROOKERY_START_SECONDS",
         "ROOKERY_STOP_SECONDS",
         "ROOKERY_DEPLOY_",
