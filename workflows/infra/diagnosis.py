@@ -95,12 +95,14 @@ def _joined(errors: Sequence[str]) -> str:
 
 
 def _existing(site: Site, layer: str, text: str) -> Conflict:
+    # libvirt adds the whole definition of what it refused.
+    text = re.sub(r" - <[^|]*", "", text)
     what = "the volume" if layer == "volume" else "machines or networks of this name"
     return Conflict(
         f"{what} exist already, and the state of the site {site.name} does not know them, so none is made twice: "
         f"{text[:800]}",
         allowed=f"if another site has them, give this one a `{_own_name(site)}` of its own; if a state was lost, "
-        f"{_advice(site)} tells how they are taken back or removed",
+        f"{_advice(site)} tells what to do",
     )
 
 

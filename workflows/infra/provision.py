@@ -89,7 +89,7 @@ class Provisioner:
                 if found[layer] and (layer == MACHINES or with_volume)
             ]
             if not going:
-                self._forget(MACHINES)
+                self._remove_state(MACHINES)
                 raise diagnosis.nothing_known(self.site)
             count = sum(len(found[layer]) for layer in going)
             resources = "1 resource" if count == 1 else f"{count} resources"
@@ -192,14 +192,17 @@ class Provisioner:
 
     def _forget(self, layer: str) -> None:
         """Removes an empty state and what was written from it; the variables stay for the next `up`."""
-        state = self.site.state(layer)
-        for path in (state, state.with_name(f"{state.name}.backup")):
-            path.unlink(missing_ok=True)
+        self._remove_state(layer)
         if layer == MACHINES:
             self.site.inventory.unlink(missing_ok=True)
             self.site.known_hosts.unlink(missing_ok=True)
         if not any(self.site.state(other).exists() for other in self.site.layers):
             shutil.rmtree(self.site.folder / "tf", ignore_errors=True)
+
+    def _remove_state(self, layer: str) -> None:
+        state = self.site.state(layer)
+        for path in (state, state.with_name(f"{state.name}.backup")):
+            path.unlink(missing_ok=True)
 
     def _access(self) -> Access:
         values = self._terraform(MACHINES).outputs()

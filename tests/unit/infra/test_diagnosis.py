@@ -99,6 +99,15 @@ def test_one_reason_from_several_resources_is_said_once() -> None:
     assert text.endswith("Quota | Image")
 
 
+def test_the_definition_that_libvirt_adds_is_left_out() -> None:
+    errors = [
+        "network 'lab' already exists with uuid 8d - <network> <name>lab</name>",
+        "pool 'lab' already exists",
+    ]
+    text = str(explain(LIBVIRT, "machines", errors, "apply"))
+    assert "<" not in text and "network 'lab' already exists with uuid 8d" in text and "pool 'lab'" in text
+
+
 def test_no_state_is_said_with_where_to_read_on() -> None:
     found = nothing_known(CHAMELEON)
     assert isinstance(found, NotFound)

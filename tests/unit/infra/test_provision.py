@@ -171,6 +171,16 @@ def test_down_without_machines_asks_nothing(lab: Lab) -> None:
     assert "destroy libvirt" not in lab.calls
 
 
+def test_a_state_that_was_begun_anew_beside_lost_machines_is_removed_and_the_inventory_kept(lab: Lab) -> None:
+    site = lab.provisioner.site
+    inventory = lab.provisioner.up(may_destroy=False)
+    site.state("machines").write_text("{}")
+    lab.says("state libvirt", text='module.nodes.terraform_data.first_boot["node1"]\n')
+    with pytest.raises(NotFound, match="nothing is known of machines"):
+        lab.provisioner.down(lambda _: pytest.fail("asked"))
+    assert inventory.exists() and not site.state("machines").exists()
+
+
 def test_a_destroy_that_fails_keeps_the_state(lab: Lab) -> None:
     state = lab.provisioner.site.state("machines")
     state.parent.mkdir(parents=True)
