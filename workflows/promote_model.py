@@ -31,10 +31,30 @@ PARAMETERS = [
         enum=["none", "required"],
         description="required: wait before the commit until somebody approves, with `rookery approve`.",
     ),
+    Parameter(
+        name="judge",
+        value="off",
+        enum=["off", "required"],
+        description="required: refuse unless the monitor's judge of canaries says `promote` of what the source has "
+        "answered with the version. off: golden inputs alone; the evidence says so.",
+    ),
+    Parameter(
+        name="judge-without",
+        value="",
+        description="Questions of the judge that do not count, such as disagreement for a model that shall differ.",
+    ),
     MLFLOW_IP,
     REQUESTED_BY,
 ]
-_PROMOTION = ("application", "source-environment", "target-environment", "model-version", "mlflow-ip")
+_PROMOTION = (
+    "application",
+    "source-environment",
+    "target-environment",
+    "model-version",
+    "judge",
+    "judge-without",
+    "mlflow-ip",
+)
 
 
 def promote_model() -> WorkflowTemplate:

@@ -17,7 +17,7 @@ from services.common.errors import InvalidInput, Refused, TooLarge
 from services.common.names import check_name
 from services.data.store import ObjectStoreSettings
 from services.monitor.archive import Archive
-from services.monitor.canary import judge_canary
+from services.monitor.canary import asked_questions, judge_canary
 from services.monitor.charts import histograms as numbers
 from services.monitor.keeper import MOST_INPUT_BYTES, Keeper
 from services.monitor.objects import open_objects
@@ -46,6 +46,11 @@ Environment = Annotated[str, Query(max_length=40, description="name of an enviro
 Begin = Annotated[datetime | None, Query(alias="from", description="begin, ISO 8601; a day before the end")]
 End = Annotated[datetime | None, Query(alias="to", description="end, ISO 8601; now")]
 Version = Annotated[str, Query(max_length=40, description="model version; empty: the one most used")]
+
+Without = Annotated[
+    str,
+    Query(max_length=100, description="questions that do not count, such as disagreement, joined by commas"),
+]
 
 
 class Service:
@@ -107,11 +112,12 @@ class Service:
         begin: datetime | None,
         end: datetime | None,
         version: str,
+        without: str = "",
     ) -> dict[str, Any]:
-        """The verdict on a canary.
+        """The verdict on a canary; `without` are questions that do not count, joined by commas.
 
         Raises:
-            InvalidInput: a name that is none, or a window of more than 31 days.
+            InvalidInput: a name that is none, a question that must count, or a window of more than 31 days.
         """
         span = _judged_span(application, (canary, production), begin, end)
         settings = self.settings
@@ -124,6 +130,7 @@ class Service:
             version=version,
             slow_quantile=settings.slow_quantile,
             policy=settings.policy(),
+            questions=asked_questions(without),
         )
 
     def shadow(
@@ -236,8 +243,9 @@ def _add_answers(app: FastAPI) -> None:
         begin: Begin = None,
         end: End = None,
         version: Version = "",
+        without: Without = "",
     ) -> dict[str, Any]:
-        return _service(request).judge(application, canary, production, begin, end, version)
+        return _service(request).judge(application, canary, production, begin, end, version, without)
 
     @app.get("/shadow", summary="What production and the canary said of the same inputs")
     def shadow(
@@ -281,8 +289,9 @@ def _add_pages(app: FastAPI) -> None:
         begin: Begin = None,
         end: End = None,
         version: Version = "",
+        without: Without = "",
     ) -> HTMLResponse:
-        facts = _service(request).judge(application, canary, production, begin, end, version)
+        facts = _service(request).judge(application, canary, production, begin, end, version, without)
         return HTMLResponse(judge_page(facts), headers=PAGE_HEADERS)
 
     @app.get(

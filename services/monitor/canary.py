@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
+from services.common.errors import InvalidInput
 from services.monitor import judge
 from services.monitor.archive import Archive
 
@@ -42,6 +43,7 @@ def judge_canary(
     version: str,
     slow_quantile: float,
     policy: judge.Policy,
+    questions: Sequence[judge.Question] = judge.QUESTIONS,
 ) -> dict[str, Any]:
     """The verdict on what the environment `canary` answered, beside `production`, with what it rests on."""
     found, versions = load(archive, application, canary, begin, end, version)
@@ -63,9 +65,23 @@ def judge_canary(
         "versions": dict(versions),
         "requests": {"canary": len(found), "production": len(beside)},
         "copies": sum(request.copied for request in found),
-        **judge.judge(outcomes, policy).as_dict(),
+        **judge.judge(outcomes, policy, questions).as_dict(),
         **facts,
     }
+
+
+def asked_questions(without: str) -> list[judge.Question]:
+    """The judge's questions but those named, joined by commas.
+
+    Raises:
+        InvalidInput: there is no such question, or it must count.
+    """
+    left_out = {name.strip() for name in without.split(",") if name.strip()}
+    optional = [question.name for question in judge.QUESTIONS if not question.required]
+    for name in sorted(left_out):
+        if name not in optional:
+            raise InvalidInput("this question cannot be left out", value=name, allowed=", ".join(optional))
+    return [question for question in judge.QUESTIONS if question.name not in left_out]
 
 
 def outcomes_of(

@@ -75,6 +75,10 @@ class Evidence(_Strict):
     source_verification: dict[str, Any] | None = Field(
         None, description="how the version was verified where it ran before"
     )
+    stands_on: dict[str, Any] | None = Field(
+        None,
+        description="promotion: golden inputs alone, or the judge's verdict with the requests it rests on",
+    )
     requested_by: str
     workflow: str
     released_at: str = Field(default_factory=timestamp, description="UTC, ISO 8601")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -104,6 +104,8 @@ class Why:
         ]
         if proof.source_environment:
             lines.append(f"Before, it was verified in {proof.source_environment}: {_verdict(proof)}.")
+        if proof.stands_on:
+            lines.append(f"Its promotion stood on {_standing(proof.stands_on)}.")
         if "Reason" in since.trailers:
             lines.append(f"The reason given: {since.trailers['Reason']}")
         if self.quarantined:
@@ -266,6 +268,16 @@ def _evidence(data: bytes | None, path: str) -> Evidence | None:
 def _checks(proof: Evidence) -> str:
     passed = sum(1 for check in proof.gate.checks if check.get("passed"))
     return f"{passed} of {len(proof.gate.checks)} checks passed"
+
+
+def _standing(found: Mapping[str, Any]) -> str:
+    if found.get("kind") != "judge":
+        return str(found.get("kind"))
+    requests = found.get("requests") or {}
+    return (
+        f"the judge's verdict `{found.get('verdict')}` on {requests.get('canary', 0)} requests to "
+        f"{found.get('canary', 'the canary')}, beside {requests.get('production', 0)}"
+    )
 
 
 def _verdict(proof: Evidence) -> str:

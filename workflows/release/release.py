@@ -79,6 +79,7 @@ def promote(
     workflow: str,
     source_verification: Mapping[str, Any] | None = None,
     gate: Gate | None = None,
+    stands_on: Callable[[Evidence], Mapping[str, Any]] | None = None,
 ) -> ReleaseResult:
     """Promote the version that the source environment runs to the next environment.
 
@@ -90,6 +91,7 @@ def promote(
         running: asks the server of the source environment what it has in memory.
         source_verification: how the version was verified there; kept as evidence.
         gate: the verdict as the registry has it now; by default the one in the source environment's evidence.
+        stands_on: asked last, what the promotion stands on beside the gate; it may refuse.
 
     Raises:
         NotFound: unknown application or environment.
@@ -108,12 +110,14 @@ def promote(
             made[:] = [own.evidence]
             return Done(own.commit)
         proof = _check_source(tree, application, source, version, running, gate)
+        standing = stands_on(proof) if stands_on is not None else None
         evidence = proof.model_copy(
             update={
                 "environment": target,
                 "action": "promote",
                 "source_environment": source,
                 "source_verification": dict(source_verification) if source_verification else None,
+                "stands_on": dict(standing) if standing else None,
                 "gate": gate or proof.gate,
                 "requested_by": one_line(requested_by, 200),
                 "workflow": workflow,

@@ -10,6 +10,7 @@ from workflows.release.release import ReleaseResult, promote, release
 from workflows.release.release import check_promotion as check
 from workflows.release.rollback import rollback
 from workflows.release.running import RunningModel, fetch_running
+from workflows.steps.judging import standing
 from workflows.steps.outcome import Output, say, workflow_step
 from workflows.steps.packaging import pack
 from workflows.steps.places import environment_url, facts_of, images, repository, workflow_token
@@ -68,13 +69,15 @@ def check_promotion(
     source_environment: str,
     target_environment: str,
     model_version: str,
+    judge: str,
+    judge_without: str,
     mlflow_ip: str,
 ) -> None:
     """Say before anybody is asked to approve whether the promotion could be made now; commits nothing."""
     settings = StepSettings()
     facts = facts_of(settings, application)
     facts.check_transition(source_environment, target_environment)
-    check(
+    proof = check(
         repository(settings),
         application,
         source_environment,
@@ -83,6 +86,7 @@ def check_promotion(
         running=lambda: _running(settings, application, source_environment),
         gate=registered_gate(settings, mlflow_ip, application, model_version),
     )
+    standing(settings, proof, target_environment, judge, judge_without)
     say(f"version {model_version} of {application} may go from {source_environment} to {target_environment}")
 
 
@@ -92,6 +96,8 @@ def commit_promotion(
     source_environment: str,
     target_environment: str,
     model_version: str,
+    judge: str,
+    judge_without: str,
     mlflow_ip: str,
     requested_by: str,
     workflow_name: str,
@@ -113,6 +119,7 @@ def commit_promotion(
         workflow=workflow_token(workflow_name, workflow_uid),
         source_verification=json.loads(verification) if verification else None,
         gate=registered_gate(settings, mlflow_ip, application, model_version),
+        stands_on=lambda proof: standing(settings, proof, target_environment, judge, judge_without),
     )
     _say(result, f"promoted from {source_environment} to")
     return result.commit

@@ -31,7 +31,8 @@ def test_it_holds_the_whole_identity() -> None:
     content = json.loads(evidence(3).to_bytes())
     for key in (
         "model_name", "model_version", "run_id", "dataset_digest", "bundle_digest", "image_digest", "code_revision",
-        "metric", "gate", "source_environment", "source_verification", "requested_by", "workflow", "released_at",
+        "metric", "gate", "source_environment", "source_verification", "stands_on", "requested_by", "workflow",
+        "released_at",
     ):  # fmt: skip
         assert key in content
     assert content["schema"] == "rookery.evidence/1"

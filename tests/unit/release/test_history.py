@@ -63,6 +63,7 @@ def test_why_tells_the_whole_path(ops: GitOps, remote: Path) -> None:
             running=runs(1),
             workflow=target,
             source_verification=verified,
+            stands_on=lambda proof: {"kind": "judge", "verdict": "promote", "requests": {"canary": 240}},
             **WHO,
         )
     found = why(remote, "digits", "production")
@@ -77,6 +78,7 @@ def test_why_tells_the_whole_path(ops: GitOps, remote: Path) -> None:
         "1 of 1 checks passed",
         "canary: passed, 8 golden",
         "a tester",
+        "the judge's verdict `promote` on 240 requests",
     ):
         assert fact in text
     assert json.dumps(found.as_dict())

@@ -9,7 +9,7 @@ import pytest
 
 from services.common.errors import NotFound, Refused, Unavailable
 from tests.support.release import ACCEPTED, digest, evidence, git, gitops, make_remote, runs
-from workflows.release.evidence import Gate, released
+from workflows.release.evidence import Evidence, Gate, released
 from workflows.release.gitops import GitOps
 from workflows.release.release import ReleaseResult, check_promotion, promote, release
 from workflows.release.rollback import revert, rollback
@@ -125,6 +125,32 @@ def test_a_promotion_carries_the_same_bytes_and_says_from_where(ops: GitOps) -> 
     assert found.evidence.source_verification == {"passed": True, "items": 8, "p95_ms": 2.0}
     assert found.evidence.action == "promote"
     assert found.evidence.gate == ACCEPTED
+
+
+def test_a_promotion_says_on_what_it_stands(ops: GitOps) -> None:
+    release(ops, evidence(1))
+    asked: list[str] = []
+
+    def stands_on(proof: Evidence) -> dict[str, str]:
+        asked.append(proof.environment)
+        return {"kind": "golden inputs alone"}
+
+    to_canary(ops, stands_on=stands_on)
+    found = released(ops.tree(), "digits", "canary")
+    assert found is not None and found.evidence.stands_on == {"kind": "golden inputs alone"}
+    assert asked == ["staging"]
+
+
+def test_what_it_should_stand_on_may_refuse_it(ops: GitOps, remote: Path) -> None:
+    release(ops, evidence(1))
+    before = count(remote)
+
+    def stands_on(proof: Evidence) -> dict[str, str]:
+        raise Refused("the judge says `not enough evidence`")
+
+    with pytest.raises(Refused, match="not enough evidence"):
+        to_canary(ops, stands_on=stands_on)
+    assert count(remote) == before
 
 
 def test_an_environment_may_not_be_skipped(ops: GitOps) -> None:
