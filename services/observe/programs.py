@@ -18,14 +18,13 @@ NAMES = {
     "promtool": ("promtool",),
     "amtool": ("amtool",),
 }
-UNPACKED = Path(__file__).resolve().parents[2] / ".cache" / "prometheus" / "usr" / "bin"
 
 
 def find(program: str, folder: Path | None = None) -> Path:
-    """The program in the folder, or on the path, or where `.ci/prometheus` unpacks it.
+    """The program in the folder, or on the path.
 
     Raises:
-        NotFound: it is in none of them.
+        NotFound: it is not there.
     """
     for name in NAMES[program]:
         if folder is not None:
@@ -33,12 +32,10 @@ def find(program: str, folder: Path | None = None) -> Path:
                 return folder / name
         elif found := shutil.which(name):
             return Path(found)
-        elif (UNPACKED / name).is_file():
-            return UNPACKED / name
     raise NotFound(
         f"there is no {program} on this machine",
         value=str(folder) if folder else None,
-        allowed="run .ci/prometheus, which takes it out of Debian's package, or set ROOKERY_OBSERVE_PROGRAMS",
+        allowed="run .ci/prometheus, which installs Debian's package, or set ROOKERY_OBSERVE_PROGRAMS",
     )
 
 
@@ -56,9 +53,6 @@ def command(program: str, settings: ObserveSettings) -> list[str]:
             "--web.cors.origin=^$",
             "--log.level=warn",
         ]
-        assets = path.parents[1] / "share" / "prometheus" / "web"
-        if assets.is_dir():
-            words.append(f"--web.local-assets={assets}/")
     else:
         words = [
             f"--config.file={state / configuration.ALERTMANAGER}",

@@ -25,7 +25,7 @@ class ObserveSettings(Settings):
         Path(".rookery/observe"), description="configuration and data of both servers, copies of git"
     )
     programs: Path | None = Field(
-        None, description="folder with prometheus and prometheus-alertmanager; empty: as .ci/prometheus says"
+        None, description="folder with prometheus and prometheus-alertmanager; empty: on the path"
     )
     git_remote: str = Field(".rookery/gitops.git", description="the repository that the environments follow")
     environment_url: str = Field(
