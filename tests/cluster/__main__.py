@@ -29,8 +29,8 @@ def alone() -> Iterator[None]:
 def build() -> None:
     """Programs, images and files: all that nodes need in a network without an outside."""
     engine.install_packages()
-    binaries.build_all()
     engine.stage("container engine, network, mirror", serve, [str(time.time())])
+    binaries.build_all()
     image_builds.build_all()
     mirror.build_files()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.cluster import __main__ as command
 from tests.cluster import binaries, engine, image_builds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +86,19 @@ def test_without_an_engine_the_command_fails_loudly(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(engine.ClusterError, match="no container engine answers"):
         engine.start_engine()
+
+
+def test_the_engine_is_asked_for_before_anything_is_built(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else a machine on which no container can run would compile for half an hour before it says so."""
+    monkeypatch.setattr(engine, "engine_answers", lambda: False)
+    monkeypatch.setattr(engine, "install_packages", lambda: None)
+    monkeypatch.setattr(binaries, "build_all", lambda: pytest.fail("built without an engine"))
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr("sys.argv", ["tests.cluster", "up", "--nodes", "1"])
+    assert command.main() == 1
+    assert "tests.cluster up FAILED: no container engine answers" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("component", binaries.COMPONENTS, ids=lambda component: component.name)
