@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.tf.conftest import REPOSITORY, Tool, copy_tree
-from tests.tf.wrong_values import RIGHT, WRONG
+from tests.tf.wrong_values import CHAMELEON, RIGHT, VOLUME, WRONG
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -65,3 +65,15 @@ def test_every_variable_has_a_type_and_says_what_it_is(environment: str) -> None
     for path in sorted(Path(REPOSITORY / "tf" / environment).glob("variables.tf")):
         for block in re.split(r'(?m)^variable "', path.read_text())[1:]:
             assert "type " in block and "description " in block, block.split('"')[0]
+
+
+def test_what_the_volume_and_the_machines_are_both_told_has_the_same_rules() -> None:
+    def declared(environment: str) -> dict[str, str]:
+        text = (REPOSITORY / "tf" / environment / "variables.tf").read_text()
+        blocks = re.split(r'(?m)^variable "', text)[1:]
+        return {block.split('"')[0]: block.partition("type ")[2].strip() for block in blocks}
+
+    volume, machines = declared(VOLUME), declared(CHAMELEON)
+    shared = sorted(volume.keys() & machines.keys())
+    assert shared == ["cloud", "suffix"]
+    assert [name for name in shared if volume[name] != machines[name]] == []
