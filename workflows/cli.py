@@ -13,7 +13,17 @@ from typing import Annotated
 import typer
 
 from services.common.errors import Refused, RookeryError
-from workflows.commands import infra, label, platform, prune, quarantine, releases, runs, upkeep
+from workflows.commands import (
+    infra,
+    label,
+    platform,
+    prune,
+    quarantine,
+    releases,
+    retraining,
+    runs,
+    upkeep,
+)
 from workflows.commands.console import fail, say
 from workflows.commands.options import Chosen
 
@@ -60,7 +70,7 @@ def options(
     Chosen.kubeconfig = kubeconfig
 
 
-for module in (platform, runs, releases, quarantine, prune, label, upkeep, infra):
+for module in (platform, runs, releases, quarantine, prune, retraining, label, upkeep, infra):
     module.add_to(app)
 
 

@@ -40,6 +40,12 @@ def parameters() -> list[Parameter]:
         EVAL_IP,
         MLFLOW_IP,
         REQUESTED_BY,
+        Parameter(
+            name="force",
+            value="false",
+            enum=["false", "true"],
+            description="Train even if the newest run has the same data, code, parameters and environment.",
+        ),
         *hyperparameters(),
     ]
 
@@ -75,7 +81,7 @@ def train_model() -> WorkflowTemplate:
                 name="start",
                 template=start,
                 arguments={
-                    **whole("application", "model-name", "data-source", "train-ip"),
+                    **whole("application", "model-name", "data-source", "train-ip", "mlflow-ip", "force"),
                     "parameters": "{{workflow.parameters.json}}",
                     "workflow-uid": "{{workflow.uid}}",
                 },

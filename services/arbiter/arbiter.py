@@ -25,7 +25,7 @@ _CLOCK, _EVERYONE = "clock", ""
 _SAVE_SECONDS = 10.0
 _LOST_SECONDS = 120.0
 _FORGET_SECONDS = 3600.0
-_NOT_GIVEN = frozenset({"application", "requested-by", "train-ip", "eval-ip", "mlflow-ip"})
+_NOT_GIVEN = frozenset({"application", "requested-by", "train-ip", "eval-ip", "mlflow-ip", "force"})
 _log = logging.getLogger(__name__)
 
 
@@ -164,6 +164,8 @@ class Arbiter:
         decision = decide(situation, self._policy)
         if decision is None:
             return
+        if decision.verdict == "retrain" and any(event.force for event, _ in events):
+            parameters = {**parameters, "force": "true"}
         id_ = self.store.record(
             application,
             decision,

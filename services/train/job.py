@@ -18,7 +18,7 @@ from services.train import records
 from services.train.process import start_time
 from services.train.recipe import recipe, running_code, running_environment
 from services.train.settings import TrainSettings
-from services.train.tracking import TAG_BUNDLE, TAG_CODE, TAG_DATASET, TAG_RECIPE, Tracking
+from services.train.tracking import TAG_BUNDLE, TAG_CODE, TAG_DATASET, TAG_ENVIRONMENT, TAG_RECIPE, Tracking
 
 _LOG = logging.getLogger("rookery.train.job")
 _QUICK_SECONDS = 3.0
@@ -106,6 +106,7 @@ def _train(job: records.Job, reporter: Reporter, settings: TrainSettings, folder
                 TAG_DATASET: made.dataset_digest,
                 TAG_BUNDLE: made.bundle_digest,
                 TAG_CODE: code,
+                TAG_ENVIRONMENT: environment,
                 TAG_RECIPE: recipe(made.dataset_digest, job.request, code, environment)["key"],
             },
             metrics=made.metrics,

@@ -14,7 +14,6 @@ from workflows.steps.http import call
 RECIPE_TAG = "rookery.recipe"
 VERDICT_TAG = "rookery.decision"
 BUNDLE = ("model.onnx", "novelty.onnx", "bundle.json", "golden.npz")
-_WAIT_SECONDS = 1800.0
 _PAUSE_SECONDS = 2.0
 
 
@@ -41,15 +40,15 @@ class Past:
 
 
 def ask_recipe(
-    url: str, query: Mapping[str, str], *, patience_seconds: float = 60.0
+    url: str, query: Mapping[str, str], *, patience_seconds: float = 60.0, wait_seconds: float = 1800.0
 ) -> dict[str, Any] | None:
     """What a training would be made of, as the train service says; None when it is older and does not know.
 
     Raises:
-        Unavailable: it does not answer, or reads the data for longer than half an hour.
+        Unavailable: it does not answer, or reads the data for longer than `wait_seconds`.
         RookeryError: it refuses the data or a parameter.
     """
-    end = time.monotonic() + _WAIT_SECONDS
+    end = time.monotonic() + wait_seconds
     while True:
         try:
             answer = call("GET", f"{url}/recipe", params=dict(query), patience_seconds=patience_seconds)
@@ -59,7 +58,7 @@ def ask_recipe(
             return dict(answer.json())
         if time.monotonic() > end:
             raise Unavailable(
-                f"the train service has read the data for {_WAIT_SECONDS:g} s", value=query.get("data_source")
+                f"the train service has read the data for {wait_seconds:g} s", value=query.get("data_source")
             )
         time.sleep(_PAUSE_SECONDS)
 

@@ -4,18 +4,20 @@ import json
 import time
 from typing import Annotated, Any
 
-from services.common.errors import Conflict, InvalidInput, NotFound, Refused
+from services.common.errors import Conflict, InvalidInput, NotFound, Refused, RookeryError
 from services.common.mlflow_rest import MlflowClient, is_terminal, tags_of
 from workflows.steps.http import call
 from workflows.steps.outcome import Output, say, workflow_step
 from workflows.steps.places import facts_of
+from workflows.steps.reuse import ask_recipe, newest_run, past_training
 from workflows.steps.settings import StepSettings, service_url
 
 IDEMPOTENCY_TAG = "rookery.idempotency_key"
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 120.0
+_DOUBT_SECONDS, _READING_SECONDS = 10.0, 60.0
 _NOT_HYPERPARAMETERS = frozenset(
-    ["train-ip", "eval-ip", "mlflow-ip", "model-name", "data-source", "application", "requested-by"]
+    ["train-ip", "eval-ip", "mlflow-ip", "model-name", "data-source", "application", "requested-by", "force"]
 )
 
 
@@ -25,16 +27,22 @@ def start_training(
     model_name: str,
     data_source: str,
     train_ip: str,
+    mlflow_ip: str,
+    force: str,
     parameters: str,
     workflow_uid: str,
 ) -> Annotated[str, Output("run-id")]:
     """Ask the train service for a training; the workflow's uid is the idempotency key.
+
+    When the newest finished run of the application was made from the same data, code, parameters and environment, and
+    all that it left is there, it is used again instead.
 
     Args:
         model_name: family to train; empty for the application's own.
         data_source: where the data are; empty for the application's own.
         parameters: the workflow's parameters as Argo's JSON list of name and value; the hyperparameters among
             them that are not empty are passed on under their names, with `-` as `_`.
+        force: `true`: train anyway.
     """
     settings = StepSettings()
     url = service_url(train_ip, settings.train_url, 9090)
@@ -46,6 +54,8 @@ def start_training(
         "data_source": data_source,
         **hyperparameters(parameters),
     }
+    if force != "true" and (known := _made_before(settings, url, query, mlflow_ip)):
+        return known
     answer = call(
         "POST",
         f"{url}/train",
@@ -56,6 +66,34 @@ def start_training(
     run_id = str(answer.json()["run_id"])
     say(f"training of {model_name} on {data_source} is run {run_id}")
     return run_id
+
+
+def _made_before(settings: StepSettings, url: str, query: dict[str, str], mlflow_ip: str) -> str:
+    """The run to use again; empty when there is none, with what was found said. Doubt is settled by training."""
+    application = query["application"]
+    try:
+        recipe = ask_recipe(url, query, patience_seconds=_DOUBT_SECONDS, wait_seconds=_READING_SECONDS)
+        if recipe is None:
+            return ""
+        address = service_url(mlflow_ip, settings.mlflow_url, 8000)
+        with MlflowClient(address, patience_seconds=_DOUBT_SECONDS) as mlflow:
+            past = past_training(mlflow, application, str(recipe["key"]))
+            newest = newest_run(mlflow, application) if past else None
+    except RookeryError as error:
+        say(f"whether this was trained before is not known: {error.message}")
+        return ""
+    if past is None:
+        return ""
+    if past.missing:
+        say(f"the same was trained before: {past.words}; so it is trained again")
+        return ""
+    if newest is None or newest["info"]["run_id"] != past.run_id:
+        say(f"the same was trained before: {past.words}; another run is newer, so it is trained again")
+        return ""
+    say(
+        f"data, code, parameters and environment are those of {past.words}, which is used again (force=true trains)"
+    )
+    return past.run_id
 
 
 @workflow_step
