@@ -2,8 +2,10 @@
 .DEFAULT_GOAL := help
 PYTEST := .venv/bin/pytest
 KEEP ?=
+MONTHS ?=
+SEED ?=
 
-.PHONY: help setup demo test test-tf images e2e e2e-down e2e-kvm lint bench lock clean
+.PHONY: help setup demo simulate test test-tf images e2e e2e-down e2e-kvm lint bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -13,6 +15,9 @@ setup: ## make the environments .venv and .venv-serve
 
 demo: setup ## bring a model from real data to production on this machine (KEEP=1 leaves it running)
 	@.venv/bin/rookery demo $(if $(KEEP),--keep)
+
+simulate: setup ## play a year: the loop beside a model that is left alone (MONTHS=12 SEED=6 KEEP=1)
+	@.venv/bin/rookery simulate $(if $(MONTHS),--months $(MONTHS)) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
 
 test: ## everything that is tested, with real processes; installs what the tests need
 	@.ci/environment --tests

@@ -22,6 +22,7 @@ from workflows.commands import (
     releases,
     retraining,
     runs,
+    simulate,
     upkeep,
 )
 from workflows.commands.console import fail, say
@@ -70,7 +71,7 @@ def options(
     Chosen.kubeconfig = kubeconfig
 
 
-for module in (platform, runs, releases, quarantine, prune, retraining, label, upkeep, infra):
+for module in (platform, runs, releases, quarantine, prune, retraining, label, upkeep, simulate, infra):
     module.add_to(app)
 
 

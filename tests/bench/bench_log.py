@@ -1,9 +1,11 @@
-"""What the prediction log costs a request: the same bundle served with and without it, in many short turns.
+"""What the prediction log and the shadow cost a request: the same bundle served without and with them, in short turns.
 
     python tests/bench/bench_log.py [--turns 30] [--seconds 1] [--json FILE]
 
-Needs `wrk`. Turns alternate, so what else the machine does falls on both; figures are medians over turns. Before them
-the same without HTTP: the least time of many short rounds of one digit's way from bytes to JSON.
+Needs `wrk`. Turns alternate, so what else the machine does falls on all; figures are medians over turns, and ratios are
+medians of the ratios to the turn without anything beside them. *Everything* is the log, the inputs kept, and a copy of
+the inputs to a canary that answers and logs on the same machine. Before them the same without HTTP: the least time of
+many short rounds of one digit's way from bytes to JSON.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +104,8 @@ def main() -> int:
     if shutil.which("wrk") is None:
         print("over HTTP: not measured, wrk is not installed")
         return 0
-    print("| Input | Clients | What | without | with | ratio |\n|---|---:|---|---:|---:|---:|")
+    print("| Input | Clients | What | without | log | ratio | everything | ratio |")
+    print("|---|---:|---|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory(prefix="rookery-bench-") as name:
         folder = Path(name)
         clip = serve_models.SOUNDS["10 s clip, mel-cnn"]
@@ -118,25 +122,27 @@ def main() -> int:
             (here / "post.lua").write_text(_LUA.format(body=here / "body"))
             without = serve(bundle, here).start()
             with_log = serve(bundle, here, log_dir=str(here / "spool"), log_bytes=str(8 << 30)).start()
+            logged = {"log_bytes": str(8 << 30), "log_inputs": "true"}
+            canary = serve(bundle, here, log_dir=str(here / "canary"), **logged).start()
+            every = serve(bundle, here, log_dir=str(here / "every"), shadow_url=canary.url, **logged).start()
             try:
                 for clients in (1, 8):
-                    results[f"{title}, {clients}"] = compare(
-                        title, clients, (without, with_log), here, options
-                    )
+                    sides = (without, with_log, every)
+                    results[f"{title}, {clients}"] = compare(title, clients, sides, here, options)
             finally:
-                without.stop()
-                with_log.stop()
+                for server in (without, with_log, every, canary):
+                    server.stop()
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
     return 0
 
 
 def compare(
-    title: str, clients: int, servers: tuple[Server, Server], folder: Path, options: argparse.Namespace
+    title: str, clients: int, servers: Sequence[Server], folder: Path, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Rows of one input and number of clients."""
     script = folder / "post.lua"
-    found: tuple[list[dict[str, float]], ...] = ([], [])
+    found: list[list[dict[str, float]]] = [[] for _ in servers]
     for number in range(options.turns + 1):
         for side, server in enumerate(servers):
             measured = turn(server, script, clients, options.seconds)
@@ -149,9 +155,14 @@ def compare(
         ("rate", "requests/s"),
         ("cpu", "processor, µs"),
     ):
-        off, on = (statistics.median(item[key] for item in side) for side in found)
-        rows[key] = {"without": off, "with": on, "ratio": on / off}
-        print(f"| {title} | {clients} | {text} | {off:.3g} | {on:.3g} | {on / off:.3f} |", flush=True)
+        off, log, every = (statistics.median(item[key] for item in side) for side in found)
+        ratios = [
+            statistics.median(on[key] / base[key] for on, base in zip(side, found[0], strict=True))
+            for side in found[1:]
+        ]
+        rows[key] = {"without": off, "log": log, "everything": every, "ratios": ratios}
+        cells = f"{off:.3g} | {log:.3g} | {ratios[0]:.3f} | {every:.3g} | {ratios[1]:.3f}"
+        print(f"| {title} | {clients} | {text} | {cells} |", flush=True)
     return rows
 
 

@@ -1,0 +1,153 @@
+"""What happened in each month, and who won: figures that are counted, none that is set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class Month:
+    """One month of the year.
+
+    Attributes:
+        kept, alone: for each input, whether the loop's model and the first model were right.
+        version: that production served during the month.
+        drift: the monitor's state.
+        drifting: names of what it says has changed.
+        labelled: inputs that were labelled at the end of the month.
+        estimate: accuracy as the labels of the random share estimate it, with its interval; None without labels.
+        decision, reason: the arbiter's.
+        outcome: what came of a retraining; empty without one.
+        promoted: the version that production serves from the next month on; empty: no new one.
+        seconds: real time that the month took.
+    """
+
+    number: int
+    name: str
+    news: str = ""
+    kept: list[bool] = field(default_factory=list)
+    alone: list[bool] = field(default_factory=list)
+    version: str = ""
+    drift: str = ""
+    drifting: list[str] = field(default_factory=list)
+    labelled: int = 0
+    estimate: tuple[float, float, float] | None = None
+    decision: str = ""
+    reason: str = ""
+    outcome: str = ""
+    promoted: str = ""
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: shares in place of single answers."""
+        content = asdict(self)
+        for name in ("kept", "alone"):
+            content[name] = share(content[name])
+        return {**content, "inputs": len(self.kept)}
+
+
+@dataclass(frozen=True)
+class Result:
+    """The year in a few numbers.
+
+    Attributes:
+        kept, alone: accuracy over the months that count, those after the shift, since a loop that learns from what
+            was served can do nothing for the month in which it first sees it.
+        difference: kept less alone.
+        low, high: its 95 % interval, inputs taken as pairs.
+    """
+
+    seed: int
+    application: str
+    months: list[Month]
+    counted: int
+    kept: float
+    alone: float
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def won(self) -> bool:
+        """Whether the loop is better beyond chance."""
+        return self.low > 0
+
+    @property
+    def promoted(self) -> int:
+        """Versions that the loop brought to production."""
+        return sum(bool(month.promoted) for month in self.months)
+
+    @property
+    def refused(self) -> int:
+        """Retrainings that ended before production."""
+        return sum(bool(month.outcome) and not month.promoted for month in self.months)
+
+    @property
+    def labelled(self) -> int:
+        """Inputs that people would have had to look at."""
+        return sum(month.labelled for month in self.months)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json` and the report."""
+        content = {**vars(self), "months": [month.as_dict() for month in self.months]}
+        return content | {"won": self.won, "lines": self.lines()}
+
+    def lines(self) -> list[str]:
+        """The last two lines."""
+        whole = [share([answer for month in side for answer in month]) for side in self._sides()]
+        ends = [share(side[-1]) for side in self._sides()]
+        since = f"since the shift ({self.counted:,} inputs)"
+        return [
+            f"with the loop: {percent(self.kept)} right {since}, {percent(ends[0])} in the last month, "
+            f"{percent(whole[0])} over the year; {self.promoted} retrained versions in production, "
+            f"{self.refused} refused, {self.labelled:,} inputs labelled; "
+            f"{100 * self.difference:+.1f} points ({100 * self.low:+.1f} to {100 * self.high:+.1f})",
+            f"without the loop: {percent(self.alone)} right {since}, {percent(ends[1])} in the last month, "
+            f"{percent(whole[1])} over the year; version {self.months[0].version} all the year",
+        ]
+
+    def _sides(self) -> tuple[list[list[bool]], list[list[bool]]]:
+        return [month.kept for month in self.months], [month.alone for month in self.months]
+
+
+def conclude(application: str, seed: int, months: Sequence[Month], shift: int) -> Result:
+    """The result of a year whose shift came in month `shift`."""
+    after = [month for month in months if month.number > shift]
+    pairs = [pair for month in after for pair in zip(month.kept, month.alone, strict=True)]
+    differences = [int(kept) - int(alone) for kept, alone in pairs]
+    count = len(differences)
+    mean = sum(differences) / count
+    spread = math.sqrt(sum((value - mean) ** 2 for value in differences) / max(1, count - 1) / count)
+    return Result(
+        seed,
+        application,
+        list(months),
+        count,
+        share([kept for kept, _ in pairs]),
+        share([alone for _, alone in pairs]),
+        mean,
+        mean - 1.96 * spread,
+        mean + 1.96 * spread,
+    )
+
+
+def share(answers: Sequence[bool]) -> float:
+    """Of the answers that are right."""
+    return sum(answers) / len(answers) if answers else math.nan
+
+
+def interval(answers: Sequence[bool]) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927)."""
+    n, z = len(answers), 1.96
+    p = share(answers)
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def percent(value: float) -> str:
+    """For people."""
+    return f"{100 * value:.1f} %"
