@@ -44,6 +44,10 @@ class World:
     def __init__(self, folder: Path) -> None:
         self.remote = Remote(folder / "home")
         self.home = self.remote.home
+        self.reset()
+
+    def reset(self) -> None:
+        """All services are there and say what they said at first."""
         self.platform = PlatformSettings(home=self.home)
         self.away: set[str] = set()
         self.slow = 0.0
