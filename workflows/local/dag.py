@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from services.common.errors import RookeryError
 from workflows.local.expressions import parse
-from workflows.local.graph import continues, expand, node_scope, pass_on, start
+from workflows.local.graph import EMPTY, continues, expand, node_scope, pass_on, start
 from workflows.local.models import Task
 from workflows.local.nodes import ERROR, FAILED, OMITTED, RUNNING, SKIPPED, SUCCEEDED, Node
 from workflows.local.templates import Found
@@ -118,7 +118,7 @@ class _Dag:
                 self.state.adopt(self.node, child)
             return
         if not turns:
-            self.made(task.name, "Skipped", SKIPPED, "Skipped, empty params")
+            self.made(task.name, "Skipped", SKIPPED, EMPTY)
             return
         group = node or self.made(task.name, "TaskGroup", RUNNING, "")
         children = [

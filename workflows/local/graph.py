@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from workflows.local.scheduler import Call, Scheduler
 
 MAX_ITEMS = 10_000
+EMPTY = "Skipped, empty params"
 _FORMAT = re.compile(r"[^%]*%0?\d{0,2}[dxX][^%]*")
 
 
@@ -79,6 +80,11 @@ def run_group(
         except RookeryError as error:
             state.mark(current, ERROR, str(error))
             return
+        if not turns:
+            node = state.nodes.get(base) or state.create(
+                base, step.name, "Skipped", SKIPPED, boundary=above.id, message=EMPTY
+            )
+            state.adopt(current, node)
         for turn in turns:
             child = start(scheduler, call, base, step, turn, found, names, above)
             if child is None:
@@ -258,7 +264,7 @@ def _lists(prefix: str, turns: list[Node]) -> dict[str, str]:
     def dump(value: object) -> str:
         return json.dumps(value, separators=(",", ":"))
 
-    results = [_json_or_text(node.result) for node in good if node.result is not None]
+    results = [_json(node.result) for node in good if node.result is not None]
     return {
         f"{prefix}.outputs.result": dump(results),
         f"{prefix}.outputs.parameters": dump([node.parameters for node in good if node.parameters]),
@@ -266,19 +272,23 @@ def _lists(prefix: str, turns: list[Node]) -> dict[str, str]:
     }
 
 
-def _json_or_text(text: str) -> Any:
+def _json(text: str) -> Any:
+    """Argo's rule: what the turns of a loop print can be used together only where each prints JSON."""
     try:
         return json.loads(text)
-    except ValueError:
-        return text
+    except ValueError as error:
+        raise InvalidInput(
+            "a turn of a loop printed no JSON, so its results cannot be used", value=text[:200]
+        ) from error
 
 
 def _all_json(values: list[str]) -> list[Any]:
-    """Argo's rule: the values as JSON where every one of them is, else all as texts."""
+    """Argo's rule: the values as JSON where every one of them is an object or a list, else all as texts."""
     try:
-        return [json.loads(value) for value in values]
+        found = [json.loads(value) for value in values]
     except ValueError:
         return values
+    return found if all(isinstance(one, (dict, list)) for one in found) else values
 
 
 def pass_on(scheduler: Scheduler, node: Node, template: Template, names: Mapping[str, str]) -> Node:

@@ -17,7 +17,7 @@ def test_every_case_ends_as_on_the_local_engine(cluster: Cluster) -> None:
         cluster.api.delete(f"{ARGO}/{WORKFLOWS}/workflows", labelSelector="rookery/conformance")
     text = table(results)
     print(text)
-    if folder := os.environ.get("ROOKERY_E2E_RESULTS"):
+    if folder := os.environ.get("E2E_RESULTS"):
         Path(folder, "conformance.md").write_text(text + "\n")
     assert len(results) == len(CASES)
     assert [result.case for result in results if result.differences] == [], text

@@ -28,7 +28,7 @@ def times() -> Iterator[None]:
     """Prints what was measured, and keeps it where the caller wants it."""
     yield
     print("\n".join(f"{what:<60} {seconds:7.1f} s" for what, seconds in TIMES.items()))
-    if folder := os.environ.get("ROOKERY_E2E_RESULTS"):
+    if folder := os.environ.get("E2E_RESULTS"):
         Path(folder, "main-job.json").write_text(json.dumps(TIMES, indent=2) + "\n")
 
 

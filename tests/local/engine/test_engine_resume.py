@@ -219,7 +219,7 @@ def _flow_manifest(flow: Any, shell: Any, groups: list[list[dict[str, Any]]], le
         "dag": {
             "tasks": [
                 {"name": "top", "template": "work", "arguments": passed},
-                {"name": "left", "template": "work", "dependencies": ["top"], "arguments": passed},
+                {"name": "left", "template": "work", "depends": "top", "arguments": passed},
                 {"name": "right", "template": "work", "depends": "top", "arguments": passed},
                 {"name": "never", "template": "work", "depends": "top.Failed", "arguments": passed},
             ]
