@@ -86,6 +86,7 @@ class Service:
             lambda: applications(settings.applications_dir),
             choose_seconds=settings.choose_seconds,
             poll_seconds=settings.poll_seconds,
+            quiet_seconds=settings.quiet_seconds,
             arbiter=(settings.arbiter_url.rstrip("/"), settings.arbiter_token.get_secret_value()),
         )
 

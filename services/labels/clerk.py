@@ -35,6 +35,7 @@ class Clerk:
         *,
         choose_seconds: float,
         poll_seconds: float,
+        quiet_seconds: float = 0.0,
         arbiter: tuple[str, str] = ("", ""),
     ) -> None:
         self.office, self.applications = office, applications
@@ -42,6 +43,8 @@ class Clerk:
         self.last = 0.0
         self.trouble = ""
         self._choose_seconds, self._poll_seconds = choose_seconds, poll_seconds
+        self._quiet_seconds = quiet_seconds
+        self._answered: dict[str, float] = {}
         self._arbiter = arbiter
         self._chosen: float | None = None
         self._wake, self._ended = threading.Event(), threading.Event()
@@ -67,14 +70,24 @@ class Clerk:
         self.counts["chosen"] += len(tasks)
         return len(tasks)
 
-    def sync(self, application: str) -> dict[str, Any]:
+    def sync(self, application: str, *, patient: bool = False) -> dict[str, Any]:
         """Bring desk and dataset together now.
+
+        Args:
+            patient: make no version while people are at it, or each answer would be one.
 
         Raises:
             Unavailable: the desk is away.
         """
+
+        def quiet(answers: int) -> bool:
+            if answers:
+                self._answered[application] = time.monotonic()
+            since = self._answered.get(application)
+            return since is None or time.monotonic() - since >= self._quiet_seconds
+
         try:
-            done = self.office.sync(application)
+            done = self.office.sync(application, publishing=quiet if patient else None)
         except Unavailable:
             self.counts["away"] += 1
             raise
@@ -119,9 +132,10 @@ class Clerk:
         due = self._chosen is None or time.monotonic() - self._chosen >= self._choose_seconds
         trouble = []
         for application in self.applications():
-            for task in ([self.choose] if due else []) + [self.sync]:
+            steps: list[Callable[[str], object]] = [self.choose] if due else []
+            for step in (*steps, self._look):
                 try:
-                    task(application)
+                    step(application)
                 except NotFound as error:
                     _log.info("%s: %s", application, error)
                 except RookeryError as error:
@@ -137,6 +151,9 @@ class Clerk:
             self.last = time.monotonic()
         return not trouble
 
+    def _look(self, application: str) -> None:
+        self.sync(application, patient=True)
+
     def _run(self) -> None:
         pause = 0.0
         while not self._ended.is_set():
@@ -146,3 +163,5 @@ class Clerk:
                 return
             fine = self.round()
             pause = self._poll_seconds if fine else min(max(pause, 1.0) * 2, _LONGEST_PAUSE)
+            if fine and any(time.monotonic() - at < self._quiet_seconds for at in self._answered.values()):
+                pause = min(pause, self._quiet_seconds)

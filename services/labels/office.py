@@ -212,12 +212,23 @@ class Office:
             self._announce(application, objects, name)
             return version
 
-    def sync(self, application: str, *, now: datetime | None = None) -> dict[str, Any]:
-        """Send, collect and publish; what came of it."""
+    def sync(
+        self,
+        application: str,
+        *,
+        now: datetime | None = None,
+        publishing: Callable[[int], bool] | None = None,
+    ) -> dict[str, Any]:
+        """Send, collect and publish; what came of it.
+
+        Args:
+            publishing: told how many answers are new, says whether to publish now; None: always.
+        """
         with self._lock:
             sent = self.send(application)
             answers = self.collect(application)
-            version = self.publish(application, now=now) if self.place.book.annotations(application) else None
+            due = publishing is None or publishing(answers)
+            version = self.publish(application, now=now) if due else None
             return {
                 "application": application,
                 "sent": sent,

@@ -63,6 +63,12 @@ class LabelsSettings(Settings):
     arbiter_token: SecretStr = Field(SecretStr(""), description="what the arbiter wants to be told")
     choose_seconds: float = Field(3600.0, gt=0, le=86_400, description="pause between choices of inputs")
     poll_seconds: float = Field(60.0, gt=0, le=3600, description="pause between looks at the desk")
+    quiet_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="a version is made when nobody has answered for so long, or when asked for",
+    )
     per_day: int = Field(50, ge=1, le=10_000, description="tasks of one application in a day, at most")
     random_share: float = Field(0.4, gt=0, le=1, description="part of the tasks that is drawn at random")
     overlap_share: float = Field(0.2, ge=0, le=1, description="part of the tasks that two people are asked")
