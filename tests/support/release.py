@@ -44,7 +44,7 @@ def git(*arguments: str, cwd: Path) -> str:
     return done.stdout.strip()
 
 
-def make_remote(folder: Path, *names: str) -> Path:
+def make_remote(folder: Path, *names: str, ports: tuple[int, int, int] = (8081, 8080, 8082)) -> Path:
     """A bare repository on `main` with the given applications (digits when none is named)."""
     remote, work = folder / "gitops.git", folder / "work"
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def make_remote(folder: Path, *names: str) -> Path:
             kind="image",
             data_source=name,
             model_name="cnn",
-            ports=dict(zip(ENVIRONMENTS, (8081, 8080, 8082), strict=True)),
+            ports=dict(zip(ENVIRONMENTS, ports, strict=True)),
         )
         create_application(work, facts)
     (work / "README.md").write_text("# for the tests\n")
