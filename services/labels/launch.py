@@ -1,14 +1,17 @@
 """`python -m services.labels.launch`: Label Studio on this machine, on SQLite, with credentials of its own.
 
-It lives in an environment of its own, since its packages and ours do not go together. Nothing is sent anywhere: no
-analytics, no error reports, no look for newer versions. It is reachable from this machine alone.
+It lives in an environment of its own, since its packages and ours do not go together; in a checkout it is installed
+when it is first wanted. Nothing is sent anywhere: no analytics, no error reports, no look for newer versions. It is
+reachable from this machine alone.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import secrets
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +19,9 @@ from pathlib import Path
 from services.common.errors import InvalidInput
 from services.common.files import write_json
 
-PROGRAM = Path(__file__).resolve().parents[2] / ".venv-labels" / "bin" / "label-studio"
+_ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = _ROOT / ".venv-labels" / "bin" / "label-studio"
+INSTALLER = _ROOT / ".ci" / "environment"
 CREDENTIALS = "credentials.json"
 _QUIET = {
     "COLLECT_ANALYTICS": "0",
@@ -35,8 +40,6 @@ _DROPPED = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 
 def credentials(state: Path) -> dict[str, str]:
     """Name, password and token of the first user; made once, readable by this user alone."""
-    import json
-
     path = state / CREDENTIALS
     if path.exists():
         found = json.loads(path.read_text())
@@ -87,6 +90,12 @@ def command(program: Path, state: Path, port: int) -> tuple[list[str], dict[str,
     return [*arguments, "--port", str(port), "--log-level", "WARNING"], environment
 
 
+def install(program: Path, installer: Path) -> None:
+    """Install Label Studio when it is not there and this is a checkout; its output is ours."""
+    if program == PROGRAM and not program.exists() and installer.exists():
+        subprocess.run([installer, "--labels"], check=False)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Become Label Studio; the exit code is 1 when it is not installed."""
     parser = argparse.ArgumentParser(
@@ -98,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--program", type=Path, default=PROGRAM, help="where Label Studio is installed")
     given = parser.parse_args(arguments)
+    install(given.program, INSTALLER)
     try:
         argv, environment = command(given.program, given.state, given.port)
     except InvalidInput as error:

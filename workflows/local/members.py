@@ -14,6 +14,7 @@ HOST = "127.0.0.1"
 MLFLOW, TRAIN, EVALUATE, MONITOR, DEPLOYER = "mlflow", "train", "evaluate", "monitor", "deployer"
 NOTIFY, ARBITER, BOARD, LABELS, CRON = "notify", "arbiter", "board", "labels", "cron"
 OBSERVE, PROMETHEUS, ALERTMANAGER = "observe", "prometheus", "alertmanager"
+LABEL_STUDIO = "label-studio"
 CORE = ""
 
 
@@ -50,6 +51,7 @@ class Member:
         says: folder of the state folder in which one without HTTP writes its process id to `ready`.
         pack: name for `rookery up --with`; empty: it always belongs to the platform.
         told: variable in which workflow steps are given its address; empty: they do not call it.
+        patience: seconds that it may take to start, where that is more than the setting says.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Member:
     says: str = ""
     pack: str = CORE
     told: str = ""
+    patience: float = 0
 
     def argv(self, place: Place) -> tuple[str, ...]:
         """What is started."""
@@ -124,6 +127,25 @@ def _board(place: Place) -> dict[str, str]:
     }
 
 
+def _labels(place: Place) -> dict[str, str]:
+    return {
+        **_listens(LABELS, place),
+        **_telling(place),
+        "ROOKERY_LABELS_STATE_DIR": place.folder(LABELS),
+        "ROOKERY_LABELS_CACHE_DIR": place.folder("data"),
+        "ROOKERY_LABELS_MONITOR_STORE": place.folder(MONITOR),
+        "ROOKERY_LABELS_APPLICATIONS_DIR": place.folder("applications"),
+        "ROOKERY_LABELS_STUDIO_URL": place.url(LABEL_STUDIO),
+        "ROOKERY_LABELS_CREDENTIALS": f"{place.folder(LABEL_STUDIO)}/credentials.json",
+        "ROOKERY_LABELS_ARBITER_URL": place.url(ARBITER),
+    }
+
+
+def _label_studio(place: Place) -> tuple[str, ...]:
+    port = str(place.ports[LABEL_STUDIO])
+    return ("-m", "services.labels.launch", "--state", place.folder(LABEL_STUDIO), "--port", port)
+
+
 def _observes(place: Place) -> dict[str, str]:
     measured = (TRAIN, EVALUATE, MONITOR, ARBITER, NOTIFY, LABELS, BOARD, OBSERVE)
     targets = {name: f"{HOST}:{place.ports[name]}" for name in measured if name in place.ports}
@@ -180,6 +202,8 @@ MEMBERS = (
     ),
     Member(ARBITER, _arbiter, told="ROOKERY_ARBITER_URL"),
     Member(BOARD, _board),
+    Member(LABELS, _labels, pack="labels"),
+    Member(LABEL_STUDIO, command=_label_studio, ready="/health", pack="labels", patience=600),
     Member(OBSERVE, _observes, pack="metrics"),
     _keeps_figures(PROMETHEUS),
     _keeps_figures(ALERTMANAGER),

@@ -335,10 +335,12 @@ def _wait_ready(members: Sequence[Service], seconds: float, progress: Progress) 
                 raise Unavailable(
                     f"{service.name} ended while it started; {service.log}:\n{last_words(service.log)}"
                 )
-        if waiting and time.monotonic() - began > seconds:
-            names = ", ".join(service.name for service in waiting)
+        passed = time.monotonic() - began
+        late = [service for service in waiting if passed > max(seconds, service.patience)]
+        if late:
+            names = ", ".join(service.name for service in late)
             raise Unavailable(
-                f"{names} not ready within {seconds:g} s; {waiting[0].log}:\n{last_words(waiting[0].log)}",
+                f"{names} not ready within {passed:.0f} s; {late[0].log}:\n{last_words(late[0].log)}",
                 allowed="a longer wait with ROOKERY_START_SECONDS",
             )
         if waiting:

@@ -31,6 +31,7 @@ class Service:
         port: None for a process that answers no HTTP.
         ready: path that answers 200 when it is ready.
         says: folder in which one without HTTP writes its process id to `ready`.
+        patience: seconds that it may take to start, where that is more than the setting says.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Service:
     port: int | None = None
     ready: str = ""
     says: str = ""
+    patience: float = 0
 
     @property
     def pid_file(self) -> Path:
@@ -89,6 +91,7 @@ def services(
             ports[member.name] if member.ready else None,
             member.ready,
             member.says,
+            member.patience,
         )
         for member in chosen_members(packs)
     ]

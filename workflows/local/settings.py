@@ -51,6 +51,8 @@ class PlatformSettings(Settings):
     notify_port: int = Field(default=9097, ge=0, le=65535, description="Port of the notify service, or 0.")
     arbiter_port: int = Field(default=9096, ge=0, le=65535, description="Port of the arbiter, or 0.")
     board_port: int = Field(default=8085, ge=0, le=65535, description="Port of the board, or 0.")
+    labels_port: int = Field(default=9098, ge=0, le=65535, description="Port of the labels service, or 0.")
+    label_studio_port: int = Field(default=5000, ge=0, le=65535, description="Port of Label Studio, or 0.")
     observe_port: int = Field(default=9099, ge=0, le=65535, description="Port of the observe service, or 0.")
     prometheus_port: int = Field(default=4000, ge=0, le=65535, description="Port of Prometheus, or 0.")
     alertmanager_port: int = Field(default=4093, ge=0, le=65535, description="Port of Alertmanager, or 0.")
