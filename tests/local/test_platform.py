@@ -52,7 +52,12 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
 def test_every_service_answers_on_the_loopback_only(up: Platform) -> None:
     ports = up.json("status")["ports"]
     assert set(up.pids()) == SERVICES
-    for name, path in (("mlflow", "/health"), ("train", "/readyz"), ("evaluate", "/readyz"), ("monitor", "/readyz")):
+    for name, path in (
+        ("mlflow", "/health"),
+        ("train", "/readyz"),
+        ("evaluate", "/readyz"),
+        ("monitor", "/readyz"),
+    ):
         assert (
             httpx.get(f"http://127.0.0.1:{ports[name]}{path}", timeout=10, trust_env=False).status_code == 200
         )

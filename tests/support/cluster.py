@@ -19,6 +19,7 @@ import httpx
 from services.common.errors import NotFound
 from tests.support.gitops import REPOSITORY
 from workflows.cluster.api import Kubernetes, Object
+from workflows.cluster.forward import Forward
 from workflows.cluster.kubeconfig import load_access
 from workflows.cluster.workflows import ClusterWorkflows, run_of
 from workflows.local.nodes import Node
@@ -195,7 +196,20 @@ class Cluster:
     def releases(self) -> int:
         """Commits that changed a release folder of digits."""
         with self.clone() as folder:
-            return int(_git(folder, "rev-list", "--count", "HEAD", "--", ":(glob)k8s/apps/digits/*/release/**"))
+            return int(
+                _git(folder, "rev-list", "--count", "HEAD", "--", ":(glob)k8s/apps/digits/*/release/**")
+            )
+
+    def layers(self, digest: str, repository: str = "rookery/digits") -> list[dict[str, Any]]:
+        """The layers of an image in the site's registry, the lowest first."""
+        forward = Forward(self.api, "rookery", "registry", 5000)
+        try:
+            accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+            place = f"{forward.url}/v2/{repository}/manifests/{digest}"
+            answer = httpx.get(place, headers=accept, timeout=30, trust_env=False).raise_for_status()
+            return list(answer.json()["layers"])
+        finally:
+            forward.close()
 
     def scale(self, namespace: str, kind: str, name: str, replicas: int) -> None:
         """Set the replicas of a Deployment or StatefulSet by hand."""

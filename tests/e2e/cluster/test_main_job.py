@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from services.common.mlflow_rest import MlflowClient
-from tests.support.cluster import ARGO, HOST, PORTS, WORKFLOWS, Cluster, serves
+from tests.support.cluster import ARGO, HOST, MLFLOW, PORTS, WORKFLOWS, Cluster, serves
 from workflows.local.runs import Run
 
 pytestmark = pytest.mark.usefixtures("train_service")
@@ -102,6 +102,24 @@ def test_kubectl_alone_is_enough(cluster: Cluster, mlflow: MlflowClient) -> None
     assert [one["info"]["status"] for one in recorded] == ["FINISHED"]
 
 
+def test_a_version_adds_one_layer_of_its_bundle_to_the_registry(
+    cluster: Cluster, mlflow: MlflowClient
+) -> None:
+    images = {entry["image_digest"]: entry for entry in cluster.json("history", "staging", "--limit", "2")}
+    newest, former = (cluster.layers(digest) for digest in images)
+    assert [layer["digest"] for layer in newest[:-1]] == [layer["digest"] for layer in former[:-1]]
+    assert newest[-1]["digest"] != former[-1]["digest"]
+    run_id = cluster.json("why", "staging")["evidence"]["run_id"]
+    query = {"run_id": run_id, "path": "bundle"}
+    files = httpx.get(f"{MLFLOW}/api/2.0/mlflow/artifacts/list", params=query, trust_env=False).json()[
+        "files"
+    ]
+    bundle = sum(int(file["file_size"]) for file in files)
+    moved = int(newest[-1]["size"])
+    print(f"bundle {bundle} bytes, layer {moved} bytes: {moved / bundle:.3f}")
+    assert moved <= 1.05 * bundle
+
+
 def test_a_model_that_the_gate_refuses_changes_nothing(cluster: Cluster) -> None:
     before = cluster.releases()
     done = cluster(
@@ -141,17 +159,18 @@ def test_a_promotion_that_needs_approval_waits_for_it(cluster: Cluster) -> None:
 
 
 def test_no_request_fails_while_production_is_replaced_under_load(cluster: Cluster) -> None:
-    old = cluster.environment("production")["version"]
+    before = serves("production")["bundle_digest"]
     new = version_of(cluster.succeeded(cluster.train("seed=21")))
     with load(f"http://127.0.0.1:{PORTS['production']}/predict") as answers:
         for source, target in (("staging", "canary"), ("canary", "production")):
             cluster.succeeded(cluster.promote(source, target, new))
         time.sleep(3)
-    versions = {version for _, version in answers}
-    print(f"{len(answers)} requests, versions {sorted(versions)}")
+    bundles = {bundle for _, bundle in answers}
+    print(f"{len(answers)} requests, bundles {sorted(bundles)}")
     assert [status for status, _ in answers if status != 200] == []
     assert len(answers) > 100
-    assert versions == {old, new}
+    assert bundles == {before, serves("production")["bundle_digest"]}
+    assert len(bundles) == 2
     TIMES["requests during two promotions, none failed"] = float(len(answers))
 
 
@@ -226,7 +245,7 @@ def test_runs_and_logs_tell_what_happened(cluster: Cluster) -> None:
 
 @contextmanager
 def load(url: str, clients: int = 4) -> Iterator[list[tuple[int, str]]]:
-    """Requests from several clients, each on a connection of its own; status and model version of every answer."""
+    """Requests from several clients, each on a connection of its own; status and bundle of every answer."""
     answers: list[tuple[int, str]] = []
     stop = threading.Event()
     body = _picture()
@@ -239,7 +258,7 @@ def load(url: str, clients: int = 4) -> Iterator[list[tuple[int, str]]]:
                         url, content=body, headers={"Content-Type": "application/octet-stream"}
                     )
                     content: dict[str, Any] = answer.json() if answer.is_success else {}
-                    answers.append((answer.status_code, str(content.get("model_version", ""))))
+                    answers.append((answer.status_code, str(content.get("bundle_digest", ""))))
                 except httpx.HTTPError as error:
                     answers.append((0, type(error).__name__))
                 time.sleep(0.05)
