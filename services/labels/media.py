@@ -99,7 +99,7 @@ class Media:
 
     def check(self, digest: str, signature: str) -> None:
         """Raises Refused when the signature is not that of the address."""
-        if not compare_digest(self.sign(digest), signature):
+        if not compare_digest(self.sign(digest).encode(), signature.encode(errors="replace")):
             raise Refused("this address was not given out here", value=digest)
 
     def links(self, public_url: str, digest: str, media_type: str) -> dict[str, str]:
