@@ -17,8 +17,8 @@ from workflows.cli import app
 from workflows.commands.options import Chosen, complete_environment, complete_template
 
 COMMANDS = (
-    "app approve cancel decisions demo doctor down history infra label logs plan prune quarantine render resume retrain rollback runs "
-    "simulate status submit up verify why why-rerun"
+    "app approve cancel decisions demo doctor down history infra label logs plan prune quarantine render resume retrain "
+    "rollback runs simulate status submit up verify why why-rerun"
 ).split()
 
 
@@ -67,7 +67,7 @@ def test_the_version(cli: Cli) -> None:
         (["history", "staging", "--repo", "/nonexistent"], 1, "there is no git repository"),
         (["submit"], 2, "either the name of a template or --file"),
         (["submit", "train-model"], 1, "`rookery up` first"),
-        (["submit", "train-mode"], 2, "rollback-model, train-model (did you mean 'train-model'?)"),
+        (["submit", "train-mode"], 2, "train-model, watch-applications (did you mean 'train-model'?)"),
         (["submit", "../../etc/passwd"], 2, "there is no such workflow template"),
         (["submit", "--file", "/nonexistent.yaml"], 2, "nonexistent.yaml"),
         (["logs", "no-such-run"], 1, "there is no such run"),
