@@ -74,8 +74,12 @@ def add_reading(app: FastAPI) -> None:
         board, session = _board(request), _session(request)
         return await run_in_threadpool(_show, board, session, request.url.path)
 
+    @app.get("/", include_in_schema=False)
+    async def overview(request: Request) -> HTMLResponse:
+        """All applications: environments, workflows at work, decisions."""
+        return await show(request)
+
     for path, summary in (
-        ("/", "All applications: environments, workflows at work, decisions"),
         ("/applications/{application}", "One application: its environments and their history"),
         ("/applications/{application}/{environment}", "One environment: lineage, gate, drift, history"),
         ("/runs", "The newest workflows"),
