@@ -77,6 +77,11 @@ class Arbiter:
         if self.store.open_count() >= self.settings.most_open:
             raise Unavailable("too many events are unanswered", allowed="trying again later")
         at = self.clock.now()
+        if kind == "drift" and subject:
+            # Drift lasts; the same drift of the same model is answered once a day.
+            known = self.store.answered(kind, application, subject[:_MOST_SUBJECT], at - DAY)
+            if known is not None:
+                return known
         id_, _ = self.store.add_event(
             kind, application, subject[:_MOST_SUBJECT], detail, by[:200] or "unnamed", at=at
         )

@@ -65,6 +65,7 @@ SEEN = sql.Table(
     sql.Column("value", sql.Text, nullable=False),
 )
 DECIDED = "decided"
+_HEARD = ("id", "time", "times", "kind", "application", "subject", "by", "decision")
 _SHOWN = ("id", "time", "application", "verdict", "rule", "reason", "until", "workflow", "outcome", "message")
 
 
@@ -156,25 +157,19 @@ class Store:
         if application:
             query = query.where(EVENTS.c.application == application)
         with self._begin() as link:
-            return [
-                {
-                    **{
-                        name: getattr(row, name)
-                        for name in (
-                            "id",
-                            "time",
-                            "times",
-                            "kind",
-                            "application",
-                            "subject",
-                            "by",
-                            "decision",
-                        )
-                    },
-                    "detail": json.loads(row.detail),
-                }
-                for row in link.execute(query)
-            ]
+            rows = list(link.execute(query))
+        return [
+            {**{name: getattr(row, name) for name in _HEARD}, "detail": json.loads(row.detail)}
+            for row in rows
+        ]
+
+    def answered(self, kind: str, application: str, subject: str, since: float) -> int | None:
+        """An event with this subject that was heard after `since` and that a decision has answered."""
+        same = (EVENTS.c.kind == kind, EVENTS.c.application == application, EVENTS.c.subject == subject)
+        query = sql.select(EVENTS.c.id).where(*same, EVENTS.c.decision != "", EVENTS.c.last > since)
+        with self._begin() as link:
+            row = link.execute(query.limit(1)).first()
+        return None if row is None else int(row.id)
 
     # Decisions
 

@@ -190,6 +190,23 @@ def test_labels_say_what_is_trained_on_from_then_on(
     assert world.asked[-1] == {"data-source": "/data/labels?version=2"}
 
 
+def test_drift_that_lasts_is_answered_once_a_day(
+    arbiter: Arbiter, world: World, engine: Engine, machine: Machine
+) -> None:
+    world.pasts[world.key({})] = Past("0123456789abcdef", "7")
+    first = arbiter.take("drift", "digits", "production version 7", {"drifting": "contrast"}, "monitor")
+    machine.go(61)
+    arbiter.round()
+    for _ in range(4):
+        again = arbiter.take("drift", "digits", "production version 7", {"drifting": "other"}, "monitor")
+        assert again == first
+        machine.go(900)
+        arbiter.round()
+    assert verdicts(arbiter) == [("refuse", "novelty")]
+    machine.go(86_400)
+    assert arbiter.take("drift", "digits", "production version 7", {}, "monitor") != first
+
+
 def test_data_in_quarantine(arbiter: Arbiter, world: World, engine: Engine, machine: Machine) -> None:
     arbiter.quarantine("digits", world.data, "a vandal", "ann", release=False)
     arbiter.take("data", "digits", world.data, {}, "test")
