@@ -25,7 +25,7 @@ from workflows.simulation.servers import digest_of
 from workflows.simulation.world import GROUP_MARK, Input
 
 USUAL, MANY = 40, 100
-EVENT_ITEMS = 60
+EVENT_ITEMS = 100
 _PEOPLE = ("annotator-1", "annotator-2")
 _KEY = b"signs the addresses of a simulated desk"
 
