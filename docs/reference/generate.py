@@ -240,6 +240,7 @@ def _endpoints() -> str:
 def _applications() -> Iterator[tuple[str, Any]]:
     from tests.support.applications import (
         arbiter_app,
+        board_app,
         evaluate_app,
         labels_app,
         monitor_app,
@@ -257,6 +258,7 @@ def _applications() -> Iterator[tuple[str, Any]]:
     yield "Notify service (9097)", notify_app()
     yield "Labels service (9098)", labels_app()
     yield "Observe service (9099)", observe_app()
+    yield "Board (8085); every page and action wants a login", board_app()
 
 
 def _cli() -> str:
