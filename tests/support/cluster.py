@@ -220,16 +220,19 @@ class Cluster:
     def restart(self, namespace: str, selector: str) -> None:
         """Delete the pods of a selector, and wait until as many are ready again."""
         path = f"/api/v1/namespaces/{namespace}/pods"
-        before = {pod["metadata"]["name"] for pod in self.api.items(path, labelSelector=selector)}
+        before = {
+            pod["metadata"]["uid"]: pod["metadata"]["name"]
+            for pod in self.api.items(path, labelSelector=selector)
+        }
         assert before, f"no pod of {selector} in {namespace}"
-        for name in before:
+        for name in before.values():
             self.delete_pod(namespace, name)
 
         def back() -> bool:
             pods = [
                 pod
                 for pod in self.api.items(path, labelSelector=selector)
-                if pod["metadata"]["name"] not in before
+                if pod["metadata"]["uid"] not in before
             ]
             return len(pods) >= len(before) and all(_ready(pod) for pod in pods)
 
