@@ -41,7 +41,7 @@ class Arbiter:
         self.settings, self.store, self.facts, self.engine = settings, store, facts, engine
         saved = store.seen(_EVERYONE).get(_CLOCK)
         self.clock = Clock(tuple(json.loads(saved)) if saved else None)
-        self.problems: dict[str, int] = {"round": 0, "submit": 0, "follow": 0}
+        self.problems: dict[str, int] = dict.fromkeys(("round", "decide", "submit", "follow"), 0)
         self.last_round = time.monotonic()
         self._policy = settings.policy()
         self._saved = self._forgotten = float("-inf")
@@ -125,8 +125,9 @@ class Arbiter:
                 self._guard("submit", lambda one=decision: self._submit(one))
             else:
                 self._guard("follow", lambda one=decision: self._follow(one))
+        heard = self.clock.now()
         for application, events in self.store.open_events().items():
-            self._decide(application, events)
+            self._guard("decide", lambda name=application, said=events: self._decide(name, said, heard))
         for decision in self.store.unfinished():
             if decision["outcome"] == DECIDED:
                 self._guard("submit", lambda one=decision: self._submit(one))
@@ -135,9 +136,9 @@ class Arbiter:
             self._save_clock()
         if now - self._forgotten >= _FORGET_SECONDS:
             self._forgotten = now
-            self.store.forget_before(self.settings.keep_days)
+            self.store.forget_before(now - self.settings.keep_days * DAY)
 
-    def _decide(self, application: str, events: list[tuple[Event, dict[str, Any]]]) -> None:
+    def _decide(self, application: str, events: list[tuple[Event, dict[str, Any]]], heard: float) -> None:
         seen = self.store.seen(application)
         parameters = self._parameters(seen, [detail for _, detail in events])
         now = self.clock.now()
@@ -146,7 +147,7 @@ class Arbiter:
         first = decide(quick, self._policy)
         # What needs neither git nor the train service nor MLflow is said without them.
         if first is not None and first.verdict == "wait" and first.rule in ("one at a time", "debounce"):
-            self.store.record(application, first, at=now, key="", data="", parameters=parameters)
+            self.store.record(application, first, at=now, heard=heard, key="", data="", parameters=parameters)
             return
         recipe = self.facts.recipe(application, parameters)
         made: dict[str, str] = {}
@@ -175,6 +176,7 @@ class Arbiter:
             application,
             decision,
             at=situation.now,
+            heard=heard,
             key=recipe.key,
             data=recipe.data,
             parameters=parameters,

@@ -120,7 +120,7 @@ def decide(situation: Situation, policy: Policy) -> Decision | None:
     """The decision on an application; None when nothing is open. The first rule that has something to say, says it."""
     if not situation.events:
         return None
-    ready = [event for event in situation.events if _deployed(event, situation.recipe)]
+    ready = _ready(situation.events, situation.recipe)
     if not ready:
         return _wait(
             situation,
@@ -236,8 +236,13 @@ def _budget(situation: Situation, policy: Policy, ready: Sequence[Event]) -> Dec
     return None
 
 
-def _deployed(event: Event, recipe: Recipe) -> bool:
-    return not (event.kind == "code" and event.code and recipe.code and event.code != recipe.code)
+def _ready(events: Sequence[Event], recipe: Recipe) -> list[Event]:
+    """All, or all but pushes of code: the newest push counts, and must be what trainings run."""
+    pushed = [event for event in events if event.kind == "code" and event.code]
+    newest = max(pushed, key=lambda event: (event.last, event.id), default=None)
+    if newest is None or recipe.code in ("", newest.code):
+        return list(events)
+    return [event for event in events if event not in pushed]
 
 
 def _own(situation: Situation) -> Iterator[Training]:

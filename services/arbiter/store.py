@@ -179,11 +179,16 @@ class Store:
         decision: Decision,
         *,
         at: float,
+        heard: float,
         key: str,
         data: str,
         parameters: Mapping[str, str],
     ) -> str:
-        """Write a decision down, with the events that it answers; returns its id. The same wait is one record."""
+        """Write a decision down, with the events that it answers; returns its id. The same wait is one record.
+
+        Args:
+            heard: an event that was told again after this stays open, as the decision knew nothing of it.
+        """
         answered = () if decision.verdict == "wait" else decision.events
         until = "" if decision.until is None else _in(decision.until - at)
         told = {"events": json.dumps(list(decision.events)), "until": until, "reason": decision.reason}
@@ -218,7 +223,8 @@ class Store:
             }
             link.execute(sql.insert(DECISIONS).values(values))
             if answered:
-                link.execute(sql.update(EVENTS).where(EVENTS.c.id.in_(answered)).values(decision=id_))
+                known = sql.and_(EVENTS.c.id.in_(answered), EVENTS.c.last <= heard)
+                link.execute(sql.update(EVENTS).where(known).values(decision=id_))
         return id_
 
     def decisions(self, application: str = "", limit: int = 100) -> list[dict[str, Any]]:
@@ -322,14 +328,12 @@ class Store:
                         sql.insert(SEEN).values({"application": application, "name": name, "value": value})
                     )
 
-    def forget_before(self, days: float) -> int:
-        """Remove answered events and ended decisions that are older; returns how many."""
-        old = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+    def forget_before(self, at: float) -> int:
+        """Remove answered events and ended decisions from before that second of the arbiter's clock; how many."""
         with self._begin() as link:
-            events = link.execute(
-                sql.delete(EVENTS).where(sql.and_(EVENTS.c.decision != "", EVENTS.c.time < old))
-            )
-            ended = sql.and_(DECISIONS.c.outcome.not_in((DECIDED, RUNNING)), DECISIONS.c.time < old)
+            answered = sql.and_(EVENTS.c.decision != "", EVENTS.c.last < at)
+            events = link.execute(sql.delete(EVENTS).where(answered))
+            ended = sql.and_(DECISIONS.c.outcome.not_in((DECIDED, RUNNING)), DECISIONS.c.at < at)
             decisions = link.execute(sql.delete(DECISIONS).where(ended))
         return int(events.rowcount + decisions.rowcount)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.arbiter.arbiter import Arbiter
-from services.arbiter.decide import FAILED, SUCCEEDED
+from services.arbiter.decide import FAILED, SUCCEEDED, Recipe
 from services.common.errors import InvalidInput, Unavailable
 from tests.support.arbiter import Engine, Machine, World, make
 from workflows.steps.reuse import Past
@@ -235,6 +235,68 @@ def test_while_the_train_service_is_away_nothing_is_lost(
     world.away = False
     arbiter.round()
     assert len(engine.workflows) == 1
+
+
+def test_an_event_that_is_told_again_while_a_decision_is_made_is_answered_by_the_next(
+    arbiter: Arbiter, world: World, engine: Engine, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.pasts[world.key({})] = Past("0123456789abcdef", "7")
+    arbiter.take("data", "digits", "a portion", {}, "camera")
+    machine.go(61)
+    described = world.recipe
+
+    def slow(application: str, parameters: dict[str, str]) -> Recipe:
+        found = described(application, parameters)
+        machine.go(1)
+        arbiter.take("data", "digits", "a portion", {}, "camera")
+        world.data = "sha256:more"
+        return found
+
+    monkeypatch.setattr(world, "recipe", slow)
+    arbiter.round()
+    assert verdicts(arbiter) == [("refuse", "novelty")]
+    monkeypatch.setattr(world, "recipe", described)
+    machine.go(61)
+    arbiter.round()
+    assert verdicts(arbiter)[-1] == ("retrain", "data")
+    assert arbiter.store.open_events() == {}
+
+
+def test_an_application_that_cannot_be_decided_on_holds_up_no_other(
+    arbiter: Arbiter, world: World, engine: Engine, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    described = world.recipe
+
+    def broken(application: str, parameters: dict[str, str]) -> Recipe:
+        if application == "birds":
+            raise KeyError("key")
+        return described(application, parameters)
+
+    monkeypatch.setattr(world, "recipe", broken)
+    for name in ("birds", "digits"):
+        arbiter.take("manual", name, "", {}, "ann")
+    machine.go(3)
+    arbiter.round()
+    assert [one["application"] for one in engine.workflows.values()] == ["digits"]
+    assert arbiter.problems["decide"] == 1
+    assert list(arbiter.store.open_events()) == ["birds"]
+
+
+def test_what_is_old_by_the_own_clock_is_forgotten_whatever_the_machine_says(
+    arbiter: Arbiter, world: World, engine: Engine, machine: Machine
+) -> None:
+    world.pasts[world.key({})] = Past("0123456789abcdef", "7")
+    arbiter.take("data", "digits", "x", {}, "test")
+    machine.go(61)
+    arbiter.round()
+    machine.wall += 1e10
+    machine.steady += 4000
+    arbiter.round()
+    assert len(arbiter.store.decisions()) == 1
+    machine.steady += 366 * 86_400
+    arbiter.round()
+    assert arbiter.store.decisions() == []
+    assert arbiter.store.events() == []
 
 
 def test_a_workflow_that_is_gone_is_a_failure_after_a_while(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,6 +125,17 @@ def test_budgets_of_one_and_of_all() -> None:
     others = [training(age=20_000 + n, application="birds") for n in range(POLICY.daily_total)]
     assert said(event(), trainings=others) == ("wait", "budget")
     assert said(event(), trainings=[training(age=DAY + 1) for _ in range(50)])[0] == "retrain"
+
+
+def test_a_push_that_was_overtaken_before_it_was_deployed_waits_no_longer() -> None:
+    overtaken, newest = event("code", at=NOW - 2000, code="sha256:between"), event("code", code=RECIPE.code)
+    found = decide(
+        Situation("digits", NOW, [replace(overtaken, id=1), replace(newest, id=2)], RECIPE), POLICY
+    )
+    assert found is not None
+    assert (found.verdict, found.events) == ("retrain", (1, 2))
+    later = replace(overtaken, last=NOW - 900)
+    assert said(later, newest) == ("wait", "code")
 
 
 def test_code_that_is_pushed_and_not_deployed_is_awaited_and_holds_up_nothing_else() -> None:
