@@ -15,6 +15,7 @@ from urllib.parse import quote
 import httpx
 
 from services.common.errors import NotFound, RookeryError, Unavailable
+from services.common.mlflow_answers import is_missing, message_of, object_of
 from services.common.patience import pauses
 
 _API = "/api/2.0/mlflow"
@@ -95,7 +96,7 @@ class MlflowClient:
         }
 
         def made() -> dict[str, Any] | None:
-            found = _object(self._once("POST", f"{_API}/runs/search", json=search)).get("runs")
+            found = object_of(self._once("POST", f"{_API}/runs/search", json=search)).get("runs")
             return {"run": found[0]} if found else None
 
         return str(self._create("/runs/create", body, made)["run"]["info"]["run_id"])
@@ -167,7 +168,7 @@ class MlflowClient:
                 if error.status == httpx.codes.INTERNAL_SERVER_ERROR and not self._lists(run, path):
                     return None
                 raise
-            return None if _is_missing(answer) else answer
+            return None if is_missing(answer) else answer
 
         answer = self._repeat(attempt)
         if answer is None:
@@ -187,7 +188,7 @@ class MlflowClient:
     def _lists(self, run: Mapping[str, Any], path: str) -> bool:
         """Whether a file is among the artifacts of a run."""
         query = {"run_id": str(run["info"]["run_id"]), "path": path.rpartition("/")[0]}
-        found = _object(self._once("GET", f"{_API}/artifacts/list", params=query))
+        found = object_of(self._once("GET", f"{_API}/artifacts/list", params=query))
         return any(file["path"] == path for file in found.get("files", []))
 
     # Registry
@@ -209,7 +210,7 @@ class MlflowClient:
 
         def made() -> dict[str, Any] | None:
             answer = self._once("GET", f"{_API}/model-versions/search", params=query)
-            found = _object(answer).get("model_versions")
+            found = object_of(answer).get("model_versions")
             return {"model_version": min(found, key=lambda item: int(item["version"]))} if found else None
 
         return str(self._create("/model-versions/create", body, made)["model_version"]["version"])
@@ -267,12 +268,12 @@ class MlflowClient:
 
     def _get(self, path: str, query: Mapping[str, str], *, missing_ok: bool = False) -> dict[str, Any] | None:
         answer = self._send("GET", _API + path, params=dict(query), missing_ok=missing_ok)
-        return None if answer is None else _object(answer)
+        return None if answer is None else object_of(answer)
 
     def _post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         answer = self._send("POST", _API + path, json=dict(body))
         assert answer is not None
-        return _object(answer)
+        return object_of(answer)
 
     def _create(
         self, path: str, body: Mapping[str, Any], made: Callable[[], dict[str, Any] | None]
@@ -284,7 +285,7 @@ class MlflowClient:
             nonlocal tried
             found = made() if tried else None
             tried = True
-            return found or _object(self._once("POST", _API + path, json=dict(body)))
+            return found or object_of(self._once("POST", _API + path, json=dict(body)))
 
         return self._repeat(attempt)
 
@@ -293,7 +294,7 @@ class MlflowClient:
     ) -> httpx.Response | None:
         def attempt() -> httpx.Response | None:
             answer = self._once(method, path, missing_ok=missing_ok, **request)
-            return None if missing_ok and _is_missing(answer) else answer
+            return None if missing_ok and is_missing(answer) else answer
 
         return self._repeat(attempt)
 
@@ -323,9 +324,9 @@ class MlflowClient:
                 answer = self._bounded(method, path, max_bytes)
         except httpx.RequestError as error:
             raise _NoAnswer(error) from error
-        if answer.is_success or (missing_ok and _is_missing(answer)):
+        if answer.is_success or (missing_ok and is_missing(answer)):
             return answer
-        said = f"{answer.status_code}: {_message(answer)}"
+        said = f"{answer.status_code}: {message_of(answer)}"
         if answer.status_code in _RETRIED:
             again = _NoAnswer(said)
             again.status = answer.status_code
@@ -370,28 +371,6 @@ def _artifact_path(run: Mapping[str, Any], path: str) -> str:
         )
     root = uri.removeprefix(prefix).strip("/")
     return quote(f"{root}/{path}", safe="/")
-
-
-def _is_missing(answer: httpx.Response) -> bool:
-    if answer.status_code == httpx.codes.NOT_FOUND:
-        return True
-    # An alias that does not exist is answered with 400 and this text.
-    return answer.status_code == httpx.codes.BAD_REQUEST and "not found" in answer.text.lower()
-
-
-def _object(answer: httpx.Response) -> dict[str, Any]:
-    """The JSON object of an answer; what a proxy says in MLflow's place counts as no answer."""
-    try:
-        return dict(answer.json())
-    except (ValueError, TypeError) as error:
-        raise Unavailable("MLflow's answer is no JSON object", value=answer.text[:200]) from error
-
-
-def _message(answer: httpx.Response) -> str:
-    try:
-        return str(answer.json().get("message", answer.text))[:500]
-    except (ValueError, AttributeError):
-        return answer.text[:500]
 
 
 def _version(item: Mapping[str, Any]) -> dict[str, Any]:
