@@ -93,7 +93,7 @@ def test_data_that_grow_make_one_event_and_a_killed_arbiter_loses_nothing(
     pictures(folder, 250)
     detail = {"source": str(folder), "parameters": {"epochs": "1", "train-ip": ""}}
     wrong = httpx.post(f"{url}/events", json={"kind": "labels", "application": "digits", "detail": detail})
-    assert wrong.status_code == 400
+    assert wrong.status_code == 422
     detail = {"source": str(folder), "parameters": {"epochs": "1"}}
     body = {"kind": "labels", "application": "digits", "subject": "x", "detail": detail, "by": "test"}
     assert httpx.post(f"{url}/events", json=body).status_code == 202
