@@ -63,6 +63,31 @@ def test_the_same_segment_twice_counts_once(http: httpx.Client) -> None:
     assert "rookery_monitor_repeated_total 1.0" in http.get("/metrics").text
 
 
+def test_what_a_shadow_said_and_its_page(http: httpx.Client) -> None:
+    put(http, segment([prediction(n) for n in range(30)]))
+    copies = [["s", *prediction(n, labels=[["wren" if n < 3 else "owl", 0.8]])[1:]] for n in range(30)]
+    put(http, segment(copies, environment="canary", version="8"))
+    found = http.get(f"/shadow?application=birds&version=8{SPAN}").json()
+    assert (found["pairs"], found["disagreements"]) == (30, 3)
+    assert found["classes"][0]["canary"] == "wren"
+    page = http.get(f"/shadow/report?application=birds{SPAN}")
+    assert page.status_code == 200
+    assert "not to be shown" in page.text
+    assert "img-src data:" in page.headers["content-security-policy"]
+    long = "&from=2026-01-01T00:00:00Z&to=2026-06-01T00:00:00Z"
+    assert http.get(f"/shadow?application=birds{long}").status_code == 422
+
+
+def test_questions_that_do_not_count(http: httpx.Client) -> None:
+    put(http, segment([prediction(n) for n in range(900)]))
+    other = [prediction(n, labels=[["wren", 0.9]]) for n in range(900)]
+    put(http, segment(other, environment="canary"))
+    assert http.get(f"/judge?application=birds{SPAN}").json()["verdict"] == "roll back"
+    found = http.get(f"/judge?application=birds&without=disagreement{SPAN}").json()
+    assert found["verdict"] == "promote"
+    assert http.get(f"/judge?application=birds&without=slow{SPAN}").status_code == 422
+
+
 def test_the_verdict_and_its_page(http: httpx.Client) -> None:
     put(http, segment([prediction(n) for n in range(900)]))
     put(http, segment([prediction(n) for n in range(900)], environment="canary"))
