@@ -23,6 +23,10 @@ ALLOWED: dict[str, set[str]] = {
     | DNS
     | API,
     "evaluate": {"mlflow:8000", "minio:9000"} | DNS,
+    "observe": {"git:8080", "mlflow:8000"} | SERVED | DNS,
+    "prometheus": {"observe:9099", "evaluate:8080", "alertmanager:9093"} | SERVED | DNS,
+    "alertmanager": {"notify-host:25", "notify-host:443", "notify-host:587"} | DNS,
+    "grafana": {"prometheus:9090"} | DNS,
     "train": {"mlflow:8000", "minio:9000"} | DNS,
     "mlflow": {"postgres:5432", "minio:9000"} | DNS,
     "git": {"argocd-server:8080"} | DNS,
@@ -39,12 +43,13 @@ ALLOWED: dict[str, set[str]] = {
     "workflow-controller": DNS | API,
     "stranger-pod": set(),
     "kube-dns": set(),
-    "client": {"mlflow:8000", "minio:9001", "git:8080"} | SERVED,
+    "client": {"mlflow:8000", "minio:9001", "git:8080", "prometheus:9090", "grafana:3000"} | SERVED,
     "node": {"registry:5000"},
     "control-plane": {"registry:5000"},
     "train-host": set(),
     "git-host": set(),
     "image-host": set(),
+    "notify-host": set(),
     "stranger": set(),
 }
 """A pod or address → what it reaches."""
@@ -56,6 +61,7 @@ OUTSIDE = {
     "train-host": Place("train-host", "192.168.7.7", ports=(22, 8080, 9090)),
     "git-host": Place("git-host", "203.0.113.5", ports=(22, 80, 443)),
     "image-host": Place("image-host", "203.0.113.6", ports=(22, 443, 5000)),
+    "notify-host": Place("notify-host", "203.0.113.7", ports=(22, 25, 443, 587)),
     "stranger": Place("stranger", "198.51.100.9", ports=(25, 443)),
 }
 ARGOCD = (

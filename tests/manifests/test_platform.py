@@ -213,6 +213,8 @@ def test_people_come_in_at_the_edges_alone(site: Built, neutral: Built) -> None:
         "rookery/mlflow-edge": [8000],
         "rookery/minio-edge": [9001],
         "rookery/git-edge": [3080],
+        "rookery/prometheus-edge": [4000],
+        "rookery/grafana-edge": [3000],
         "digits-staging/edge": [8081],
         "digits-canary/edge": [8080],
         "digits-production/edge": [80],

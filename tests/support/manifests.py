@@ -22,6 +22,7 @@ Resource = dict[str, Any]
 IMAGES = (
     *("rookery/workflow", "rookery/serve", "rookery/evaluate", "rookery/train", "rookery/tracking"),
     *("rookery/git", "postgres", "minio/minio", "registry"),
+    *("rookery/notify", "rookery/observe", "prom/prometheus", "prom/alertmanager", "grafana/grafana"),
 )
 NODES, CONTROL_PLANE, CLIENTS, TRAIN_HOST, GIT_HOST, IMAGE_HOST = (
     "192.168.1.0/24",
@@ -31,6 +32,7 @@ NODES, CONTROL_PLANE, CLIENTS, TRAIN_HOST, GIT_HOST, IMAGE_HOST = (
     "203.0.113.5/32",
     "203.0.113.6/32",
 )
+NOTIFY_HOST = "203.0.113.7/32"
 
 
 def _peers(direction: str, cidr: str) -> list[Resource]:
@@ -46,6 +48,7 @@ FACTS: dict[str, list[Resource]] = {
     "train-networks": _peers("egress", TRAIN_HOST),
     "git-networks": _peers("egress", GIT_HOST),
     "image-registries": _peers("egress", IMAGE_HOST),
+    "notify-networks": _peers("egress", NOTIFY_HOST),
     "storage-class": [{"op": "replace", "path": "/spec/storageClassName", "value": "fast"}],
     "registry-address": [{"op": "replace", "path": "/spec/clusterIP", "value": "10.97.0.9"}],
     "settings": [{"op": "replace", "path": "/data/ROOKERY_TRAIN_URL", "value": "http://192.168.7.7:9090"}],

@@ -17,6 +17,7 @@ IMAGES = {
     "services/tracking": 10003,
     "services/git": 10002,
     "services/notify": 65532,
+    "services/observe": 65532,
     "workflows": 10001,
 }
 _IMPORT_ALL = """
