@@ -19,11 +19,13 @@ from services.arbiter.settings import ArbiterSettings
 from services.arbiter.store import Store, quarantined
 from services.arbiter.telemetry import exposition
 from services.common.answers import add_error_answers
+from services.common.bounded import BoundedBody
 from services.common.errors import InvalidInput, Refused, Unavailable
 from services.common.names import check_name
 
 _JSON = "application/json"
 _STUCK_SECONDS = 120.0
+_MOST_BYTES = 64 << 10
 Application = Annotated[str, Query(max_length=40, description="only of this application; empty: of all")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="how many, the newest first")]
 
@@ -74,6 +76,7 @@ def create_app(settings: ArbiterSettings) -> FastAPI:
 
     app = FastAPI(title="Rookery arbiter", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_answers(app)
+    app.add_middleware(BoundedBody, most_bytes=_MOST_BYTES)
     token = settings.token.get_secret_value()
 
     def known(request: Request) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
@@ -10,7 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.arbiter.decide import Policy
-from services.common.settings import Settings
+from services.common.settings import Settings, is_local
 
 
 class ArbiterSettings(Settings):
@@ -71,7 +70,7 @@ class ArbiterSettings(Settings):
 
     @model_validator(mode="after")
     def _closed(self) -> Self:
-        if not self.token.get_secret_value() and not _local(self.host):
+        if not self.token.get_secret_value() and not is_local(self.host):
             raise ValueError(f"a token is required to listen on {self.host}: set ROOKERY_ARBITER_TOKEN")
         return self
 
@@ -87,10 +86,3 @@ class ArbiterSettings(Settings):
             self.failures,
             self.rest_seconds,
         )
-
-
-def _local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.common.settings import Settings
+from services.common.settings import Settings, is_local
 
 SHORTEST_TOKEN = 16
 _PLACEHOLDERS = frozenset({"changeme", "change-me", "secret", "password", "token", "rookery"})
@@ -74,13 +73,6 @@ class BoardSettings(Settings):
 
     @model_validator(mode="after")
     def _closed(self) -> Self:
-        if not self.token.get_secret_value() and not _local(self.host):
+        if not self.token.get_secret_value() and not is_local(self.host):
             raise ValueError(f"a token is required to listen on {self.host}: set ROOKERY_BOARD_TOKEN")
         return self
-
-
-def _local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.common.settings import Settings
+from services.common.settings import Settings, is_local
 from services.monitor import drift, judge
 from services.monitor.windows import Thresholds
 
@@ -69,7 +68,7 @@ class MonitorSettings(Settings):
 
     @model_validator(mode="after")
     def _closed(self) -> Self:
-        if not self.token.get_secret_value() and not _local(self.host):
+        if not self.token.get_secret_value() and not is_local(self.host):
             raise ValueError(f"a token is required to listen on {self.host}: set ROOKERY_MONITOR_TOKEN")
         return self
 
@@ -80,10 +79,3 @@ class MonitorSettings(Settings):
     def policy(self) -> judge.Policy:
         """How sure a verdict on a canary must be."""
         return judge.Policy(self.false_abort, self.missed_regression, self.canary_minimum)
-
-
-def _local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.common.settings import Settings
+from services.common.settings import Settings, is_local
 from services.notify.message import KINDS
 
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]{1,64}@[A-Za-z0-9.-]{1,255}")
@@ -76,17 +75,10 @@ class NotifySettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if not self.token.get_secret_value() and not _local(self.host):
+        if not self.token.get_secret_value() and not is_local(self.host):
             raise ValueError(f"a token is required to listen on {self.host}: set ROOKERY_NOTIFY_TOKEN")
         if self.webhook_url and not re.match(r"https?://[^/]", self.webhook_url):
             raise ValueError("webhook_url must begin with http:// or https://")
         if self.smtp_host and not self.mail_to:
             raise ValueError("smtp_host is given and mail_to is empty: nobody would get mail")
         return self
-
-
-def _local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
