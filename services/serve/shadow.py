@@ -41,7 +41,8 @@ class Shadow:
         self._seconds, self._rate = settings.shadow_seconds, settings.shadow_rate
         self._left, self._until = 0.0, 0.0
         self._queue: deque[tuple[bytes, str]] = deque()
-        self._bytes = 0
+        # One written by the event loop, the other by the thread: no sum of both can be lost between them.
+        self._taken = self._gone = 0
         self._wake, self._ended = threading.Event(), threading.Event()
         self._connection: http.client.HTTPConnection | None = None
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
@@ -52,12 +53,13 @@ class Shadow:
         now = time.monotonic()
         if now >= self._until:
             self._left, self._until = self._rate, now + 1
-        full = len(self._queue) >= self._most or self._bytes + len(body) > self._most_bytes
+        size = len(body)
+        full = len(self._queue) >= self._most or self._taken - self._gone + size > self._most_bytes
         if self._left < 1 or full:
             self.dropped += 1
             return
         self._left -= 1
-        self._bytes += len(body)
+        self._taken += size
         self._queue.append((body, source))
         if not self._wake.is_set():
             self._wake.set()
@@ -79,7 +81,7 @@ class Shadow:
             self._wake.clear()
             while self._queue and not self._ended.is_set():
                 body, source = self._queue.popleft()
-                self._bytes -= len(body)
+                self._gone += len(body)
                 try:
                     self._send(body, source)
                 except (OSError, http.client.HTTPException) as error:
@@ -126,7 +128,7 @@ class Shadow:
         """What has gathered while the other server was away is stale."""
         while self._queue:
             body, _ = self._queue.popleft()
-            self._bytes -= len(body)
+            self._gone += len(body)
             self.lost += 1
 
     def _hang_up(self) -> None:

@@ -144,3 +144,26 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_again(other: Other) ->
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(InvalidInput, match="shadow_url"):
         ServeSettings.read(bundle=Path("/bundle"), shadow_url=url)
+
+
+def test_bytes_that_leave_while_others_come_are_counted(other: Other) -> None:
+    class Slow(bytes):
+        """An input whose length is asked for while the thread takes the one before away."""
+
+        def __len__(self) -> int:
+            deadline = time.monotonic() + 10
+            while threading.current_thread() is threading.main_thread() and copies.waiting():
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+            return super().__len__()
+
+    copies = shadow(address(other))
+    try:
+        copies.copy(b"a" * 1000, "")
+        copies.copy(Slow(b"b" * 10), "")
+        deadline = time.monotonic() + 10
+        while len(other.taken) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert copies._taken == copies._gone == 1010
+    finally:
+        copies.close()
