@@ -19,6 +19,7 @@ from services.monitor.archive import Archive
 MOST = 200_000
 EXAMPLES = 6
 _MOST_CLASSES = 100
+_MOST_HELD = 100
 _COLUMNS = ("time", "status", "input_digest", "label", "confidence", "novelty", "source", "version", "shadow")
 
 
@@ -141,6 +142,8 @@ def compare_shadow(
             one = found.setdefault((said.label, other.label), Difference(said.label, other.label))
             one.count += 1
             one.examples.append(_example(digest, said, other))
+            if len(one.examples) >= _MOST_HELD:
+                one.examples = heapq.nlargest(EXAMPLES, one.examples, key=_surest)
     ranked = sorted(found.values(), key=lambda one: (-one.count, one.production, one.canary))[:_MOST_CLASSES]
     for one in ranked:
         one.examples = heapq.nlargest(EXAMPLES, one.examples, key=_surest)

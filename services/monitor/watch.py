@@ -62,6 +62,8 @@ class Watch:
                 self._tell(window)
             except RookeryError as error:
                 _log.warning("%s %s is not compared: %s", application, environment, error)
+            except Exception:
+                _log.exception("%s %s could not be compared", application, environment)
 
     def _tell(self, window: Window) -> None:
         place = (window.application, window.environment)
@@ -87,19 +89,18 @@ class Watch:
             "by": "monitor",
         }
         # Once for each model; other features of the same model that drift too are no news.
-        if self._told.get(place) != window.bundle_digest:
+        if self._told.get(place) != window.bundle_digest and tell(
+            "drift",
+            window.application,
+            window.environment,
+            f"{' '.join(place)} differs from what version {window.version or '?'} was validated on: {names}",
+            drifting=names,
+            version=window.version,
+            predictions=window.cell.count,
+            novel_share=f"{window.cell.novel / max(1, window.cell.count):.3f}",
+            until=f"{window.end:%Y-%m-%d %H:%M}",
+        ):
             self._told[place] = window.bundle_digest
-            tell(
-                "drift",
-                window.application,
-                window.environment,
-                f"{' '.join(place)} differs from what version {window.version or '?'} was validated on: {names}",
-                drifting=names,
-                version=window.version,
-                predictions=window.cell.count,
-                novel_share=f"{window.cell.novel / max(1, window.cell.count):.3f}",
-                until=f"{window.end:%Y-%m-%d %H:%M}",
-            )
         if self._posted.get(place) != window.bundle_digest and self._post(event):
             self._posted[place] = window.bundle_digest
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import heapq
 import io
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -55,6 +56,26 @@ def test_pairs_by_input_and_ranks_by_class_pair(archive: Archive) -> None:
     assert len(examples) == EXAMPLES
     assert examples[0]["input_digest"] == f"{94:064x}"
     assert examples[0]["canary"] == {"label": "wren", "confidence": pytest.approx(0.77), "version": "7"}
+
+
+def test_examples_are_the_surest_of_all_and_few_are_held(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held: list[int] = []
+    largest = heapq.nlargest
+
+    def counting(count: int, items: list[Any], **more: Any) -> list[Any]:
+        held.append(len(items))
+        return largest(count, items, **more)
+
+    monkeypatch.setattr(heapq, "nlargest", counting)
+    put(archive, "production", [prediction(n, labels=[["owl", 0.99]]) for n in range(250)])
+    put(archive, "canary", [copy(n, "wren", (n * 7 % 250) / 300) for n in range(250)])
+    (difference,) = compare(archive).differences
+    assert difference.count == 250
+    sure = [one["canary"]["confidence"] for one in difference.examples]
+    assert sure == pytest.approx([n / 300 for n in range(249, 249 - EXAMPLES, -1)])
+    assert max(held) <= 100
 
 
 def test_what_clients_sent_to_both_is_not_counted_and_an_input_counts_once(archive: Archive) -> None:

@@ -93,6 +93,26 @@ def test_nobody_there_and_an_environment_that_cannot_be_compared(notices: Webhoo
     assert len(notices.told) == 1
 
 
+def test_people_who_could_not_be_told_are_told_later(notices: Webhook) -> None:
+    watch = watching([window("drift")])
+    notices.status = 503
+    watch.look(NOW)
+    notices.status, before = 202, len(notices.told)
+    for _ in range(2):
+        watch.look(NOW)
+    assert len(notices.told) == before + 1
+
+
+def test_a_fault_of_ours_in_one_environment_leaves_out_no_other(notices: Webhook) -> None:
+    def compare(application: str, environment: str, *_: datetime) -> Window:
+        if application == "broken":
+            raise KeyError("a fault of ours")
+        return window("drift")
+
+    Watch(lambda: [("broken", "production"), PLACE], compare, 60).look(NOW)
+    assert len(notices.told) == 1
+
+
 def test_it_looks_by_itself_and_outlives_a_fault_of_ours() -> None:
     seen: list[int] = []
 
