@@ -33,6 +33,8 @@ from workflows.render import CRON_FOLDER, RENDERED
 
 FOLDER = "cron"
 _POLL_SECONDS = 5.0
+# A clock that was ahead by more does not hold back what is due until it is reached again.
+_LONGEST_STEP = timedelta(days=1)
 _log = logging.getLogger(__name__)
 
 
@@ -134,11 +136,16 @@ class Crons:
         for cron in self.crons:
             # A clock that was set back fires nothing again: only what is after the last one is due.
             since = datetime.fromisoformat(state[cron.name]) if cron.name in state else now
+            if since - now > _LONGEST_STEP:
+                _log.warning("the clock said %s before; %s goes on from now", since, cron.name)
+                since = now
+                del state[cron.name]
             due = None if cron.spec.suspend else cron.last_due(now, since)
             if due is not None:
+                # Written down afterwards: who dies in between finds the run of that minute, or none, and begins it.
+                begun += self._submit(cron, due)
                 state[cron.name] = due.isoformat()
                 write_json(self._state, state)
-                begun += self._submit(cron, due)
             elif cron.name not in state:
                 state[cron.name] = now.isoformat()
                 write_json(self._state, state)

@@ -110,6 +110,27 @@ def test_a_clock_that_steps_back_runs_nothing_again(crons: Crons, engine: Engine
     assert crons.step(NOON + timedelta(minutes=15)) == []
 
 
+def test_what_could_not_be_begun_is_tried_again(
+    crons: Crons, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> str:
+        raise OSError(28, "no space left")
+
+    crons.step(NOON)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.control, "submit", full)
+        with pytest.raises(OSError, match="no space"):
+            crons.step(NOON + timedelta(minutes=15))
+    (name,) = crons.step(NOON + timedelta(minutes=15, seconds=5))
+    assert name.endswith(str(int(datetime(2026, 6, 1, 12, 15, tzinfo=UTC).timestamp())))
+
+
+def test_a_clock_that_was_years_ahead_once_stops_nothing(crons: Crons, engine: Engine) -> None:
+    crons.step(NOON + timedelta(days=4000))
+    assert crons.step(NOON) == []
+    assert len(crons.step(NOON + timedelta(minutes=15))) == 1
+
+
 def test_one_that_still_runs_is_not_joined(crons: Crons, engine: Engine) -> None:
     crons.step(NOON)
     crons.step(NOON + timedelta(minutes=15))
