@@ -17,8 +17,8 @@ from workflows.cli import app
 from workflows.commands.options import Chosen, complete_environment, complete_template
 
 COMMANDS = (
-    "app approve cancel decisions demo doctor down history infra label logs plan prune quarantine render resume retrain "
-    "rollback runs simulate status submit up verify why why-rerun"
+    "app approve cancel decisions demo doctor down history infra label logs plan prune quarantine render resume "
+    "retrain rollback runs simulate status submit up verify why why-rerun"
 ).split()
 
 
