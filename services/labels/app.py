@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from fastapi import Body, Depends, FastAPI, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -145,6 +146,10 @@ def _add_changes(app: FastAPI, settings: LabelsSettings) -> None:
     token = settings.token.get_secret_value()
 
     def check(request: Request) -> None:
+        origin = request.headers.get("origin")
+        elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+        if elsewhere or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+            raise _Elsewhere("a page of another site sent this")
         said = request.headers.get("authorization", "").removeprefix("Bearer ")
         if token and not hmac.compare_digest(said.encode(), token.encode()):
             raise _Unknown("only who knows the token may change anything", allowed="Authorization: Bearer …")
@@ -213,6 +218,13 @@ def _add_operation(app: FastAPI) -> None:
         service = _service(request)
         content = exposition(service.clerk, service.queues())
         return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+class _Elsewhere(Refused):
+    """A browser that shows another site."""
+
+    code = "cross-site"
+    status = 403
 
 
 class _Unknown(Refused):

@@ -120,8 +120,8 @@ class Clerk:
                 _log.warning("the arbiter does not answer: %s", type(error).__name__)
                 return told
             if not answer.is_success:
-                _log.warning("the arbiter answers %s", answer.status_code)
-                return told
+                _log.warning("the arbiter answers %s to an event of %s", answer.status_code, application)
+                continue
             self.office.place.book.told(application, subject)
             self.counts["events"] += 1
             told += 1

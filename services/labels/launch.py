@@ -66,6 +66,8 @@ def command(program: Path, state: Path, port: int) -> tuple[list[str], dict[str,
             "Label Studio is not installed", value=str(program), allowed="`.ci/environment --labels` first"
         )
     state.mkdir(parents=True, exist_ok=True)
+    # Label Studio's database has the token in clear.
+    state.chmod(0o700)
     state = state.absolute()
     known = credentials(state)
     data = state / "data"

@@ -106,6 +106,9 @@ def test_who_does_not_know_the_token_changes_nothing(client: httpx.Client) -> No
         assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized")
     assert client.post("/classes", json={}, headers={"Authorization": "Bearer x"}).status_code == 401
     assert client.post("/desk", headers=HEADERS, content=b"anything").status_code == 202
+    for site in ("cross-site", "same-site"):
+        headers = {**HEADERS, "Sec-Fetch-Site": site}
+        assert client.post("/sync?application=digits", headers=headers).status_code == 403
 
 
 def test_names_are_checked(client: httpx.Client) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,6 +29,7 @@ from tests.support.bundles import digit_label, digit_png
 from tests.support.predictions import prediction, segment
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+LATER = NOON + timedelta(hours=2)
 KEY = b"0123456789abcdef"
 APPLICATION = "digits"
 
@@ -158,3 +161,16 @@ def answer_all(
 def with_rules(**changes: object) -> Rules:
     """The rules of the tests, but for what is given."""
     return replace(RULES, **changes)  # type: ignore[arg-type]
+
+
+def made(folder: Path, count: int = 60, **rules: object) -> tuple[Log, Office]:
+    """An office over a log of unsure predictions, the first the least sure."""
+    log = Log(folder / "monitor")
+    log.serve([shifted_png(n) for n in range(count)], confidence=[0.3 + n / 100 for n in range(count)])
+    return log, office(folder, log, with_rules(**rules))
+
+
+def version_file(folder: Path, number: int) -> dict[str, Any]:
+    """A version of the dataset as it was written."""
+    path = folder / "datasets" / APPLICATION / "versions" / f"{number:06d}.json"
+    return dict(json.loads(path.read_text()))

@@ -29,6 +29,7 @@ def test_no_secret_is_an_argument_and_nothing_is_sent_anywhere(
     assert environment["LABEL_STUDIO_USER_TOKEN"] == known["token"]
     assert (environment["COLLECT_ANALYTICS"], environment["LATEST_VERSION_CHECK"]) == ("0", "0")
     assert "PYTHONPATH" not in environment
+    assert (tmp_path / "state").stat().st_mode & 0o077 == 0
     assert argv[argv.index("--internal-host") + 1] == "127.0.0.1"
 
 
