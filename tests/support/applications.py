@@ -8,6 +8,8 @@ from typing import Any
 
 from services.arbiter.app import create_app as create_arbiter
 from services.arbiter.settings import ArbiterSettings
+from services.board.app import create_app as create_board
+from services.board.settings import BoardSettings
 from services.bundle.reader import read_bundle
 from services.evaluate.app import create_app as create_evaluate
 from services.evaluate.settings import EvaluateSettings
@@ -67,6 +69,12 @@ def observe_app() -> Any:
 def labels_app() -> Any:
     """The labels service; it opens nothing before it starts."""
     return create_labels(LabelsSettings())
+
+
+def board_app() -> Any:
+    """The board."""
+    with tempfile.TemporaryDirectory() as name:
+        return create_board(BoardSettings(state_dir=Path(name)))
 
 
 def serve_app() -> Any:
