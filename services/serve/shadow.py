@@ -1,7 +1,7 @@
 """A copy of production's inputs for a canary: bounded, in its own time, and forgotten where there is trouble.
 
-The event loop only appends to a queue. A thread posts what lies there to the other server and does not read what it
-thinks of it: both servers log their answers, and the monitor pairs them by the digest of the input.
+The event loop only appends to a queue. A thread looks there now and then and posts what it finds to the other server,
+whatever that thinks of it: both servers log their answers, and the monitor pairs them by the digest of the input.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from services.serve.settings import ServeSettings
 
 HEADER = b"x-rookery-shadow"
+_LOOK_SECONDS = 0.05
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 _log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ class Shadow:
         self._queue: deque[tuple[bytes, str]] = deque()
         # One written by the event loop, the other by the thread: no sum of both can be lost between them.
         self._taken = self._gone = 0
-        self._wake, self._ended = threading.Event(), threading.Event()
+        self._ended = threading.Event()
         self._connection: http.client.HTTPConnection | None = None
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
@@ -61,8 +62,6 @@ class Shadow:
         self._left -= 1
         self._taken += size
         self._queue.append((body, source))
-        if not self._wake.is_set():
-            self._wake.set()
 
     def waiting(self) -> int:
         """Copies in the queue."""
@@ -71,14 +70,12 @@ class Shadow:
     def close(self) -> None:
         """Forget what waits, and end."""
         self._ended.set()
-        self._wake.set()
         self._thread.join(self._seconds + 1)
 
     def _run(self) -> None:
         pause = _FIRST_PAUSE
-        while not self._ended.is_set():
-            self._wake.wait()
-            self._wake.clear()
+        # Nobody wakes this thread: it would take the interpreter from the very answer that it is to copy.
+        while not self._ended.wait(_LOOK_SECONDS):
             while self._queue and not self._ended.is_set():
                 body, source = self._queue.popleft()
                 self._gone += len(body)
@@ -98,6 +95,7 @@ class Shadow:
                 else:
                     pause = _FIRST_PAUSE
                     self.sent += 1
+                    self._ended.wait(0.25 / self._rate)
         self._hang_up()
 
     def _send(self, body: bytes, source: str) -> None:
