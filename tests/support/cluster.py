@@ -234,7 +234,7 @@ class Cluster:
                 for pod in self.api.items(path, labelSelector=selector)
                 if pod["metadata"]["uid"] not in before
             ]
-            return len(pods) >= len(before) and all(_ready(pod) for pod in pods)
+            return len(pods) >= len(before) and all(is_ready(pod) for pod in pods)
 
         until(f"pods of {selector} in {namespace}", back, 240)
 
@@ -255,7 +255,7 @@ class Cluster:
             )
         lines.append("pods that are not well:")
         for pod in self.api.items("/api/v1/pods"):
-            if pod["status"].get("phase") != "Succeeded" and not _ready(pod):
+            if pod["status"].get("phase") != "Succeeded" and not is_ready(pod):
                 lines.append(
                     f"  {pod['metadata']['namespace']}/{pod['metadata']['name']} {pod['status'].get('phase')}"
                 )
@@ -295,7 +295,8 @@ def _if_done(run: Run) -> Run | None:
     return run if run.done else None
 
 
-def _ready(pod: Object) -> bool:
+def is_ready(pod: Object) -> bool:
+    """Whether a pod is Ready."""
     conditions = (pod.get("status") or {}).get("conditions") or []
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 

@@ -12,14 +12,21 @@ from pathlib import Path
 import pytest
 
 from services.common.mlflow_rest import MlflowClient
-from tests.support.cluster import Cluster, serves, until
+from tests.support.cluster import ARGO, Cluster, is_ready, serves, until
+from workflows.cluster.api import Object
 from workflows.local.runs import Run
 
 pytestmark = pytest.mark.usefixtures("train_service")
+# Argo CD leaves an application alone that has it; its ApplicationSet leaves it where it is.
+_HOLD = "argocd.argoproj.io/skip-reconcile"
 STEPS = ("start", "train", "evaluate", "release", "deliver")
 
 
 def test_the_pod_of_each_step_is_deleted_while_it_works(cluster: Cluster, mlflow: MlflowClient) -> None:
+    """Seen: each lost try ended Error, "pod deleted"; the next began 2 to 3 s later and worked 3 to 12 s after the loss.
+
+    One run in MLflow, one commit, 149 s from the submission to the verified staging at load 20.
+    """
     before = cluster.releases()
     name = cluster.train("seed=31", "epochs=8")
     lost = []
@@ -37,6 +44,7 @@ def test_the_pod_of_each_step_is_deleted_while_it_works(cluster: Cluster, mlflow
 def test_the_controller_is_restarted_in_the_middle_of_a_training(
     cluster: Cluster, mlflow: MlflowClient
 ) -> None:
+    """Seen: the new controller went on where the old one was; one pod began the training, and one waited for it."""
     name = cluster.train("seed=32", "epochs=12")
     cluster.working(name, "train")
     cluster.restart("argo", "app=workflow-controller")
@@ -48,6 +56,7 @@ def test_the_controller_is_restarted_in_the_middle_of_a_training(
 
 
 def test_argo_cd_is_restarted_while_it_syncs(cluster: Cluster) -> None:
+    """Seen: the promotion waited for its pods and succeeded once the controller was back, in about two minutes."""
     version = cluster.environment("staging")["version"]
     name = cluster.promote("staging", "canary", version)
     cluster.working(name, "deliver")
@@ -71,6 +80,7 @@ def test_a_service_is_away_for_a_minute(cluster: Cluster, mlflow: MlflowClient, 
 
 
 def test_an_invalid_manifest_changes_nothing_and_the_next_good_one_heals(cluster: Cluster) -> None:
+    """Seen: a ComparisonError at the Application, production unchanged, Synced again at the next commit."""
     before = serves("production")
     place = "k8s/apps/digits/production/kustomization.yaml"
     kept: list[str] = []
@@ -114,6 +124,10 @@ def test_a_registry_that_refuses_a_push_delays_a_release(cluster: Cluster, mlflo
 
 
 def test_a_node_is_drained_while_it_serves(cluster: Cluster) -> None:
+    """Seen, at load 50 with pods that went on for 5 s: 13 requests were reset, since their endpoints were still there.
+
+    The control plane itself was late (48 s until the new pod was made). Pods go on for 15 s since then.
+    """
     pods = cluster.api.items("/api/v1/namespaces/digits-production/pods")
     node = next(pod["spec"]["nodeName"] for pod in pods if pod["spec"].get("nodeName") != "node1")
     failures: list[str] = []
@@ -145,6 +159,7 @@ def test_a_node_is_drained_while_it_serves(cluster: Cluster) -> None:
 
 
 def test_two_promotions_at_once_are_one_commit(cluster: Cluster) -> None:
+    """Seen: both workflows succeeded, the later one with the commit of the earlier."""
     version = _version(cluster.succeeded(cluster.train("seed=37")))
     before = cluster.releases()
     with ThreadPoolExecutor(2) as pool:
@@ -171,20 +186,27 @@ def test_a_workflow_that_is_cancelled_stops_its_training(cluster: Cluster, mlflo
 @contextmanager
 def _away(cluster: Cluster, service: str) -> Iterator[None]:
     """No pod of a service of the platform, and nobody who brings it back before the end."""
-    application = f"/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/{service}"
-    policy = cluster.api.get(application)["spec"]["syncPolicy"]["automated"]
+    application = f"{ARGO}/argocd/applications/{service}"
     kinds = {}
     for kind in ("deployments", "statefulsets"):
         items = cluster.api.items(f"/apis/apps/v1/namespaces/rookery/{kind}")
         kinds[kind] = {item["metadata"]["name"]: item["spec"]["replicas"] for item in items}
     kind = next(kind for kind, found in kinds.items() if service in found)
-    cluster.api.patch(application, {"spec": {"syncPolicy": {"automated": {"selfHeal": False}}}})
-    cluster.scale("rookery", kind, service, 0)
+
+    def pods() -> list[Object]:
+        selector = f"app.kubernetes.io/name={service}"
+        return cluster.api.items("/api/v1/namespaces/rookery/pods", labelSelector=selector)
+
+    cluster.api.patch(application, {"metadata": {"annotations": {_HOLD: "true"}}})
     try:
+        cluster.scale("rookery", kind, service, 0)
+        until(f"{service} to be gone", lambda: not pods(), 120)
         yield
+        assert pods() == [], "somebody brought it back"
     finally:
         cluster.scale("rookery", kind, service, kinds[kind][service])
-        cluster.api.patch(application, {"spec": {"syncPolicy": {"automated": policy}}})
+        cluster.api.patch(application, {"metadata": {"annotations": {_HOLD: None}}})
+    until(f"{service} to be back", lambda: bool(pods()) and all(is_ready(pod) for pod in pods()), 240)
 
 
 def _evict(cluster: Cluster, namespace: str, name: str) -> None:
