@@ -23,7 +23,7 @@ STEPS = ("start", "train", "evaluate", "release", "deliver")
 
 
 def test_the_pod_of_each_step_is_deleted_while_it_works(cluster: Cluster, mlflow: MlflowClient) -> None:
-    """Seen: each lost try ended Error, "pod deleted"; the next began 2 to 3 s later and worked 3 to 12 s after the loss.
+    """Seen: each lost try ended Error, "pod deleted"; the next worked 3 to 12 s after the loss.
 
     One run in MLflow, one commit, 149 s from the submission to the verified staging at load 20.
     """
