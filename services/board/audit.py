@@ -13,13 +13,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from services.common.digest import canonical_json, digest_bytes
 from services.common.errors import Unavailable
 
 _START = "sha256:" + "0" * 64
 _MOST_VALUE = 2000
+_END_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Audit:
                     {key: str(value)[:_MOST_VALUE] for key, value in parameters.items()},
                     outcome,
                     result[:_MOST_VALUE],
-                    _last(file.read()),
+                    _last(file),
                 )
                 file.write(canonical_json(asdict(entry)) + b"\n")
                 file.flush()
@@ -125,9 +126,16 @@ class Audit:
         return Past(found[::-1][:limit], broken)
 
 
-def _last(content: bytes) -> str:
-    lines = content.splitlines()
-    return digest_bytes(lines[-1]) if lines else _START
+def _last(file: BinaryIO) -> str:
+    """Digest of the last line; only the end of the file is read, however long it has become."""
+    size, block = file.seek(0, os.SEEK_END), _END_BYTES
+    while True:
+        begin = max(0, size - block)
+        file.seek(begin)
+        lines = file.read().splitlines()
+        if begin == 0 or len(lines) > 1:
+            return digest_bytes(lines[-1]) if lines else _START
+        block *= 4
 
 
 def _parse(line: bytes) -> Action | None:

@@ -40,8 +40,10 @@ def add_login(app: FastAPI) -> None:
                 board.sessions.login, name, fields.get("token", ""), address
             )
         except RookeryError as error:
-            shown = " ".join(name.split())[:MOST_NAME] or "–"
-            await run_in_threadpool(board.actions.told, shown, address, "login", "refused", error.message)
+            # Of an address ten a minute: who sends more, or no name, fills no disk.
+            if isinstance(error, Unauthorized):
+                shown = " ".join(name.split())[:MOST_NAME]
+                await run_in_threadpool(board.actions.told, shown, address, "login", "refused", error.message)
             return _login_page(board, fields.get("to", "/"), error.message, name, error.status)
         await run_in_threadpool(board.actions.told, session.name, address, "login", "done")
         answer = RedirectResponse(_inside(fields.get("to", "/")), 303)

@@ -26,6 +26,15 @@ def test_the_newest_is_first_and_the_chain_holds(tmp_path: Path) -> None:
     assert (tmp_path / "actions.jsonl").stat().st_mode & 0o777 == 0o600
 
 
+def test_the_chain_holds_in_a_long_log_and_behind_a_long_line(tmp_path: Path) -> None:
+    audit = filled(tmp_path, 5)
+    fields = {f"field-{number}": "x" * 2000 for number in range(150)}
+    for action in ("submit", "approve", "cancel"):
+        audit.add("Ada", "127.0.0.1", action, fields, "done", "")
+    past = audit.read()
+    assert (len(past.actions), past.broken) == (8, None)
+
+
 def test_nothing_yet(tmp_path: Path) -> None:
     assert Audit(tmp_path / "none").read().actions == []
 

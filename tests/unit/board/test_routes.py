@@ -45,6 +45,13 @@ def test_a_wrong_token_is_refused_and_written_down(client: httpx.Client, world: 
     )
 
 
+def test_who_guesses_without_end_fills_no_log(world: World) -> None:
+    with board(world) as client:
+        for number in range(40):
+            client.post("/login", data={"name": "Eve" if number % 2 else "", "token": "wrong"})
+    assert len(lines(world)) == 10
+
+
 def test_after_a_logout_the_old_cookie_is_nobody(client: httpx.Client, world: World) -> None:
     csrf = log_in(client)
     kept = "; ".join(f"{name}={value}" for name, value in client.cookies.items())
