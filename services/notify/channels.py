@@ -51,7 +51,7 @@ class LogChannel:
     def __init__(self, folder: Path, kinds: Collection[str]) -> None:
         self.kinds: Collection[str] = kinds
         folder.mkdir(parents=True, exist_ok=True)
-        self._handler = RotatingFileHandler(
+        self._handler = _Strict(
             folder / "messages.log", maxBytes=_LOG_BYTES, backupCount=_LOG_FILES, encoding="utf-8", delay=True
         )
 
@@ -62,7 +62,17 @@ class LogChannel:
         at = datetime.fromtimestamp(waiting.time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         facts = json.dumps(waiting.message.facts, ensure_ascii=False)
         line = f"{at} {waiting.message.kind} {words.title} {facts}"
-        self._handler.emit(logging.LogRecord("notify", logging.INFO, "", 0, "%s", (line,), None))
+        try:
+            self._handler.emit(logging.LogRecord("notify", logging.INFO, "", 0, "%s", (line,), None))
+        except OSError as error:
+            raise Unavailable(f"the log cannot be written: {error.strerror}") from error
+
+
+class _Strict(RotatingFileHandler):
+    """What cannot be written is an error, and no line on stderr."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        raise  # noqa: PLE0704 logging calls this where it caught something
 
 
 class WebhookChannel:
@@ -158,7 +168,8 @@ def compose(waiting: Waiting, words: Words, sender: str, recipients: Collection[
     mail["From"] = sender
     mail["To"] = ", ".join(recipients)
     mail["Date"] = format_datetime(datetime.fromtimestamp(waiting.time, UTC))
-    mail["Message-ID"] = f"<{waiting.key[:40]}@{sender.partition('@')[2]}>"
+    name = hashlib.sha256(waiting.key.encode()).hexdigest()[:40]
+    mail["Message-ID"] = f"<{name}@{sender.partition('@')[2]}>"
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(words.text or words.title)
     if words.html:

@@ -15,6 +15,7 @@ from services.common.errors import Unavailable
 from services.notify.message import Message
 
 WAITING, SENT, GIVEN_UP = "waiting", "sent", "given up"
+_MOST_AHEAD = 3600.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS messages (key TEXT PRIMARY KEY, time REAL NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS deliveries (
@@ -89,12 +90,17 @@ class Outbox:
         return True
 
     def next(self, channel: str) -> Waiting | None:
-        """The message that this channel shall send now, the one that came first."""
+        """The message that this channel shall send now, the one that came first.
+
+        One that is due in an hour was put off before the clock was set back, and is due.
+        """
+        now = time.time()
         with self._lock, closing(self._base.cursor()) as cursor:
             row = cursor.execute(
                 "SELECT m.key, m.body, d.tries, m.time FROM deliveries d JOIN messages m USING (key) "
-                "WHERE d.channel = ? AND d.state = ? AND d.due <= ? ORDER BY d.tries > 0, m.time LIMIT 1",
-                (channel, WAITING, time.time()),
+                "WHERE d.channel = ? AND d.state = ? AND (d.due <= ? OR d.due > ?) "
+                "ORDER BY d.tries > 0, m.time LIMIT 1",
+                (channel, WAITING, now, now + _MOST_AHEAD),
             ).fetchone()
         return None if row is None else Waiting(row[0], Message.model_validate_json(row[1]), row[2], row[3])
 

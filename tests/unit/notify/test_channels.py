@@ -36,6 +36,17 @@ def test_the_log_has_one_line_for_each_message(tmp_path: Path) -> None:
     assert "\\nlower" in first
 
 
+def test_a_log_that_cannot_be_written_is_tried_again(tmp_path: Path) -> None:
+    channel = LogChannel(tmp_path, KINDS)
+    (tmp_path / "messages.log").mkdir()
+    with pytest.raises(Unavailable, match="cannot be written"):
+        channel.send(WAITING, WORDS)
+    (tmp_path / "messages.log").rmdir()
+    channel.send(WAITING, WORDS)
+    channel.close()
+    assert len((tmp_path / "messages.log").read_text().splitlines()) == 1
+
+
 def test_the_webhook_gets_json_with_a_key_and_a_signature() -> None:
     with webhook() as hook:
         settings = NotifySettings(webhook_url=hook.url, webhook_secret="s3cret")  # type: ignore[arg-type]
@@ -87,7 +98,7 @@ def test_a_mail_has_text_and_html_and_no_header_of_the_senders() -> None:
     assert box.envelopes == [("rookery@example.org", ["one@example.org", "two@example.org"])]
     assert mail["subject"] == "[digits] gate: refused: größer Bcc: all@example.org"
     assert mail["bcc"] is None and b"\r\nBcc:" not in raw
-    assert mail["message-id"] == f"<{'k' * 40}@example.org>"
+    assert mail["message-id"] == f"<{hashlib.sha256(WAITING.key.encode()).hexdigest()[:40]}@example.org>"
     assert mail["auto-submitted"] == "auto-generated"
     text, html = mail.get_body(("plain",)), mail.get_body(("html",))
     assert text is not None and "<b>accuracy</b> 0.5" in text.get_content()

@@ -37,6 +37,15 @@ def test_the_file_is_for_its_owner(tmp_path: Path, outbox: Outbox) -> None:
     assert (tmp_path / "state" / "outbox.sqlite").stat().st_mode & 0o077 == 0
 
 
+def test_a_clock_that_was_set_back_holds_nothing_up(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    outbox.put("a", MESSAGE, ["log"])
+    outbox.again("a", "log", 600, "away")
+    assert outbox.next("log") is None
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 86_400)
+    assert outbox.next("log") is not None
+
+
 def test_another_try_is_due_after_its_pause_and_new_ones_come_first(outbox: Outbox) -> None:
     outbox.put("a", MESSAGE, ["log"])
     outbox.again("a", "log", 0.05, "away")
