@@ -21,7 +21,7 @@ simulate: setup ## play a year: the loop beside a model that is left alone (MONT
 
 test: ## everything that is tested, with real processes; installs what the tests need
 	@.ci/environment --tests
-	@OMP_NUM_THREADS=1 $(PYTEST) tests -n 2 --dist loadfile --quiet --ignore tests/e2e/cluster --ignore tests/e2e/kvm
+	@OMP_NUM_THREADS=1 $(PYTEST) tests -n 2 --dist loadfile --quiet --ignore tests/e2e/cluster --ignore tests/e2e/kvm --ignore tests/e2e/labels
 
 test-tf: ## Terraform alone: format, validation, rules and addresses with mock providers; a part of `make test`
 	@.ci/environment --tests
@@ -46,6 +46,11 @@ lint: setup ## ruff, mypy, rendered templates
 	@.venv/bin/ruff check services workflows tests
 	@.venv/bin/mypy
 	@.venv/bin/rookery render --check
+
+test-labels: ## labelling with the real Label Studio and a browser; installs it (1 GB, two minutes)
+	@.ci/environment --tests
+	@.ci/environment --labels
+	@$(PYTEST) tests/e2e/labels --quiet
 
 bench: setup ## measure beside what a user would pick instead; prints tables
 	@.venv/bin/python -m tests.bench
