@@ -184,7 +184,8 @@ class Arbiter:
         if decision.verdict == "wait":
             return
         if decision.verdict == "retrain":
-            self.store.remember(application, source=parameters.get("data-source", ""))
+            said = [str(detail["source"]) for _, detail in events if _names_source(detail)]
+            self.store.remember(application, source=said[-1] if said else seen.get("source", ""))
         _log.info("%s: %s by %s: %s", application, decision.verdict, decision.rule, decision.reason)
         tell(
             "decision",
@@ -204,7 +205,7 @@ class Arbiter:
         """Parameters of train-model: the data that were labelled last, and what events ask for; the newest wins."""
         found = self._standing(seen)
         for detail in details:
-            if detail.get("source") and not detail.get("watched"):
+            if _names_source(detail):
                 found["data-source"] = str(detail["source"])
             found |= {str(name): str(value) for name, value in (detail.get("parameters") or {}).items()}
         return found
@@ -269,6 +270,10 @@ class Arbiter:
             return True
         self.problems[part] += 1
         return False
+
+
+def _names_source(detail: Mapping[str, Any]) -> bool:
+    return bool(detail.get("source")) and not detail.get("watched")
 
 
 def _check_detail(detail: Mapping[str, Any]) -> None:

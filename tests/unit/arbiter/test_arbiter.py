@@ -190,6 +190,22 @@ def test_labels_say_what_is_trained_on_from_then_on(
     assert world.asked[-1] == {"data-source": "/data/labels?version=2"}
 
 
+def test_a_data_source_that_is_a_parameter_is_for_one_training(
+    arbiter: Arbiter, world: World, engine: Engine, machine: Machine
+) -> None:
+    arbiter.take("manual", "digits", "", {"parameters": {"data-source": "/data/try"}}, "ann")
+    machine.go(3)
+    arbiter.round()
+    ((name, parameters),) = engine.workflows.items()
+    assert parameters["data-source"] == "/data/try"
+    engine.outcomes[name] = (SUCCEEDED, "")
+    arbiter.round()
+    arbiter.take("manual", "digits", "", {}, "ann")
+    machine.go(3)
+    arbiter.round()
+    assert world.asked[-1] == {}
+
+
 def test_drift_that_lasts_is_answered_once_a_day(
     arbiter: Arbiter, world: World, engine: Engine, machine: Machine
 ) -> None:
