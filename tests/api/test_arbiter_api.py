@@ -95,6 +95,11 @@ def test_a_page_of_another_site_cannot_post(make: Any) -> None:
     assert client.get("/events").json() == []
 
 
+def test_a_large_body_is_refused_before_it_is_read(make: Any) -> None:
+    client = make(token="a-token-for-tests")
+    assert client.post("/events", content=b"x" * (1 << 20)).status_code == 413
+
+
 def test_with_a_token_nobody_else_asks_or_reads(make: Any) -> None:
     client = make(token="a-token-for-tests")
     for method, path in (
