@@ -12,14 +12,13 @@ from fastapi import Depends, FastAPI, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from services.arbiter.arbiter import MOST_DETAIL_BYTES, Arbiter
+from services.arbiter.arbiter import Arbiter
 from services.arbiter.engines import open_engine
 from services.arbiter.facts import Facts
 from services.arbiter.settings import ArbiterSettings
 from services.arbiter.store import Store, quarantined
 from services.arbiter.telemetry import exposition
 from services.common.answers import add_error_answers
-from services.common.bounded import BoundedBody
 from services.common.bounded import BoundedBody
 from services.common.errors import InvalidInput, Refused, Unavailable
 from services.common.names import check_name
@@ -77,7 +76,6 @@ def create_app(settings: ArbiterSettings) -> FastAPI:
 
     app = FastAPI(title="Rookery arbiter", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_answers(app)
-    app.add_middleware(BoundedBody, most_bytes=MOST_DETAIL_BYTES * 4)
     app.add_middleware(BoundedBody, most_bytes=_MOST_BYTES)
     token = settings.token.get_secret_value()
 
