@@ -9,6 +9,7 @@ from services.common.digest import short
 from services.common.notices import tell
 from workflows.release.evidence import Evidence
 
+_HOLDERS = ("child '", "retryStrategy")
 _METRICS = ("accuracy", "macro_f1", "map")
 
 
@@ -80,7 +81,9 @@ def failed(
 ) -> None:
     """A workflow did not succeed."""
     environment = given.get("target-environment") or given.get("environment") or ""
-    first = f": {failures[0]}" if failures else ""
+    # A node that only holds others says that one of them failed; the reason is with that one.
+    reasons = [line for line in failures if not any(words in line for words in _HOLDERS)] or failures
+    first = f": {reasons[0]}" if reasons else ""
     tell(
         "failure",
         given.get("application", ""),

@@ -68,7 +68,13 @@ def test_a_release_that_was_taken_back(told: Webhook) -> None:
 
 def test_a_workflow_that_failed(told: Webhook) -> None:
     given = {"application": "digits", "target-environment": "canary", "lr": ""}
-    news.failed("promote-model", "promote-model-1", "Failed", ["deliver: Error (exit code 3)"], given)
+    news.failed(
+        "promote-model",
+        "promote-model-1",
+        "Failed",
+        ["x: child 'y' failed", "deliver: Error (exit code 3)"],
+        given,
+    )
     (message,) = messages(told)
     assert (message.kind, message.place) == ("failure", "digits canary")
     assert message.subject == "promote-model promote-model-1 ended Failed: deliver: Error (exit code 3)"
