@@ -56,8 +56,8 @@ class Verdict:
 def krippendorff_alpha(units: Iterable[Sequence[Value]]) -> float | None:
     """Alpha over units, each the values that it was given; None when nothing can be compared.
 
-    One value only, everywhere, is agreement by which nobody can be told from a machine that always says the same;
-    alpha is then 1, as all of the pairs agree.
+    One value only, everywhere, leaves alpha undefined, as nobody can be told from a machine that always says the same.
+    It is 1 here, as all of the pairs agree, and `judge` believes nobody by it.
     """
     observed, totals, count = 0.0, Counter[Value](), 0
     for values in units:
@@ -101,6 +101,9 @@ def judge(annotations: Iterable[Annotation], gate: Gate, *, judged: Iterable[str
     if len(shared) < gate.units or alpha is None:
         why = f"{len(shared)} inputs were answered by two people, {gate.units} are needed"
         return Verdict("not enough overlap", alpha, len(shared), waiting=dict.fromkeys(sorted(batch), why))
+    if not _varied(shared, people):
+        why = "all said the same of every input that two people answered, which carelessness says too"
+        return Verdict("not enough overlap", alpha, len(shared), waiting=dict.fromkeys(sorted(batch), why))
     comparable = {name for name in people if own[name] >= gate.own}
     kept, aside = _without_the_worst(shared, people, comparable, gate)
     if kept is None:
@@ -131,7 +134,7 @@ def _without_the_worst(
         known = {name: value for name, value in own.items() if value is not None}
         worst = min(known, key=lambda name: known[name], default="")
         alpha = _alpha(shared, kept)
-        if alpha is None or _units(shared, kept) < gate.units:
+        if alpha is None or _units(shared, kept) < gate.units or not _varied(shared, kept):
             return None, {}
         if alpha >= gate.alpha and (not worst or known[worst] >= gate.alpha):
             break
@@ -177,6 +180,12 @@ def _table(annotations: Iterable[Annotation]) -> dict[str, dict[str, Value]]:
 
 def _alpha(shared: Shared, people: set[str]) -> float | None:
     return krippendorff_alpha([v for n, v in values.items() if n in people] for values in shared.values())
+
+
+def _varied(shared: Shared, people: set[str]) -> bool:
+    """Whether more than one value was given to inputs that two of the people answered."""
+    both = ([v for n, v in values.items() if n in people] for values in shared.values())
+    return len({value for given in both if len(given) > 1 for value in given}) > 1
 
 
 def _units(shared: Shared, people: set[str]) -> int:

@@ -97,6 +97,19 @@ def test_of_two_who_differ_nobody_is_believed() -> None:
     assert "cannot be told who is wrong" in verdict.aside["ann"]
 
 
+def test_who_always_says_the_same_is_not_believed_however_many_do() -> None:
+    lazy = [said(number, name, "1") for number in range(30) for name in ("eve", "mallory")]
+    verdict = judge(lazy, Gate())
+    assert (verdict.state, verdict.accepted) == ("not enough overlap", set())
+    assert "carelessness" in verdict.waiting["eve"]
+    careful = [said(number, "ann", str(number % 10)) for number in range(30)]
+    verdict = judge([*lazy, *careful], Gate())
+    assert (verdict.state, verdict.accepted) == ("refused", set())
+    good = [said(number, "bob", str(number % 10)) for number in range(30)]
+    verdict = judge([*lazy[::2], *careful, *good], Gate())
+    assert verdict.accepted == {"ann", "bob"}
+
+
 def test_two_of_four_who_guess_are_put_aside() -> None:
     verdict = judge(people({"ann": 0.02, "bob": 0.02, "eve": 1.0, "mallory": 1.0}), Gate())
     assert verdict.accepted == {"ann", "bob"}

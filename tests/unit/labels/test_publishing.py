@@ -12,7 +12,7 @@ from services.data.trainable import check_trainable
 from services.labels.agreement import Gate
 from services.labels.desk import FolderDesk
 from services.labels.standing import standing
-from services.labels.task import Answer
+from services.labels.task import SOMETHING_ELSE, Answer
 from tests.support.labelling import (
     APPLICATION,
     LATER,
@@ -105,9 +105,10 @@ def test_a_changed_mind_is_judged_again_and_makes_a_version(tmp_path: Path) -> N
     work.sync(APPLICATION, now=LATER)
     desk = work.place.desk
     assert isinstance(desk, FolderDesk)
-    for task in tasks:
+    neither = (Answer(sure=False), Answer((SOMETHING_ELSE,)))
+    for number, task in enumerate(tasks):
         for name in ("ann", "bob"):
-            desk.answer(APPLICATION, task.digest, name, Answer(sure=False), at=LATER)
+            desk.answer(APPLICATION, task.digest, name, neither[number % 2], at=LATER)
     done = work.sync(APPLICATION, now=LATER)
     assert (done["version"], version_file(tmp_path, 2)["items"]) == (2, [])
     for task in tasks[:12]:
