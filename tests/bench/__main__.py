@@ -25,6 +25,7 @@ BENCHES: dict[str, list[str]] = {
     "deploy": ["tests/bench/bench_deploy.py"],
     "log": ["tests/bench/bench_log.py"],
     "drift": ["tests/bench/bench_drift.py"],
+    "board": ["tests/bench/bench_board.py"],
 }
 
 

@@ -81,7 +81,7 @@ def test_from_a_training_to_production_and_back_by_buttons(running: Platform, pa
     page.get_by_label("Why").fill("only to see it")
     page.get_by_role("button", name="Roll back production").click()
     ended(page, "failed")
-    expect(page.locator('[data-part="run"]')).to_contain_text("nothing good to go back to", ignore_case=True)
+    expect(page.locator('[data-part="run"]')).to_contain_text("no earlier good release to go back to")
 
     page.goto("/actions")
     for word in ("submit train-model", "submit promote-model", "approve", "submit rollback-model", WHO):
