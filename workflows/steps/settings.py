@@ -26,6 +26,7 @@ class StepSettings(Settings):
         "ROOKERY_HOME",
         "ROOKERY_REPOSITORY",
         "ROOKERY_MLFLOW_PORT",
+        "ROOKERY_LABEL_STUDIO_PORT",
         "ROOKERY_PROMETHEUS_PORT",
         "ROOKERY_ALERTMANAGER_PORT",
         "ROOKERY_KEEP_INPUTS",
