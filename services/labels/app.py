@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from services.common.answers import add_error_answers
+from services.common.bounded import BoundedBody
 from services.common.errors import Refused, Unavailable
 from services.common.names import check_name
 from services.data.dataset import Dataset
@@ -34,6 +35,7 @@ from services.serve.ids import find_key
 
 Application = Annotated[str, Query(max_length=40, description="name of an application")]
 _COUNTED_SECONDS = 60.0
+_MOST_BYTES = 64 << 10
 _SHOWN = {
     "Cache-Control": "private, max-age=86400",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -125,6 +127,7 @@ def create_app(settings: LabelsSettings, store: ObjectStoreSettings | None = Non
 
     app = FastAPI(title="Rookery labels", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_answers(app)
+    app.add_middleware(BoundedBody, most_bytes=_MOST_BYTES)
     _add_queue(app)
     _add_changes(app, settings)
     _add_media(app)

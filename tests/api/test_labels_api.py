@@ -111,6 +111,11 @@ def test_who_does_not_know_the_token_changes_nothing(client: httpx.Client) -> No
         assert client.post("/sync?application=digits", headers=headers).status_code == 403
 
 
+def test_a_large_body_is_refused_before_anybody_is_asked(client: httpx.Client) -> None:
+    answer = client.post("/classes", content=b"x" * 70_000, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["error"]) == (413, "too-large")
+
+
 def test_names_are_checked(client: httpx.Client) -> None:
     assert client.get("/queue?application=../x").status_code == 422
     assert client.post("/sync?application=A", headers=HEADERS).status_code == 422
