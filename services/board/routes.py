@@ -70,7 +70,14 @@ def add_login(app: FastAPI) -> None:
 
 
 def add_reading(app: FastAPI) -> None:
-    """The pages, and their news."""
+    """The pages, their news, and the pages before a button is pressed."""
+    _add_pages(app)
+    _add_news(app)
+    _add_submit_page(app)
+    _add_release_pages(app)
+
+
+def _add_pages(app: FastAPI) -> None:
 
     async def show(request: Request) -> HTMLResponse:
         board, session = _board(request), _session(request)
@@ -92,6 +99,8 @@ def add_reading(app: FastAPI) -> None:
     ):
         app.add_api_route(path, show, methods=["GET"], summary=summary, response_class=HTMLResponse)
 
+
+def _add_news(app: FastAPI) -> None:
     @app.get("/live", summary="News of a page, as server-sent events")
     async def live(request: Request, path: str = Query("/", max_length=300)) -> StreamingResponse:
         board, session = _board(request), _session(request)
@@ -105,6 +114,8 @@ def add_reading(app: FastAPI) -> None:
         headers = {"X-Accel-Buffering": "no"}
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
+
+def _add_submit_page(app: FastAPI) -> None:
     @app.get("/submit", summary="The form of a workflow")
     async def submit_page(request: Request, template: str = "train-model", application: str = "") -> Any:
         board, session = _board(request), _session(request)
@@ -121,6 +132,8 @@ def add_reading(app: FastAPI) -> None:
             )
         )  # fmt: skip
 
+
+def _add_release_pages(app: FastAPI) -> None:
     @app.get("/promote", summary="What a promotion would change, and the button for it")
     async def promote_page(
         request: Request, application: str, source: str = Query(alias="from"), target: str = Query(alias="to")
