@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -131,22 +131,8 @@ def compare_shadow(
     for digest, said, _ in _answers(archive, application, production, begin, end):
         if digest in copies:
             _keep_newest(beside, digest, said)
-    pairs: Counter[str] = Counter()
-    differing: Counter[str] = Counter()
-    found: dict[tuple[str, str], Difference] = {}
-    for digest, said in beside.items():
-        other = copies[digest]
-        pairs[said.label] += 1
-        if other.label != said.label:
-            differing[said.label] += 1
-            one = found.setdefault((said.label, other.label), Difference(said.label, other.label))
-            one.count += 1
-            one.examples.append(_example(digest, said, other))
-            if len(one.examples) >= _MOST_HELD:
-                one.examples = heapq.nlargest(EXAMPLES, one.examples, key=_surest)
-    ranked = sorted(found.values(), key=lambda one: (-one.count, one.production, one.canary))[:_MOST_CLASSES]
-    for one in ranked:
-        one.examples = heapq.nlargest(EXAMPLES, one.examples, key=_surest)
+    pairs = Counter(said.label for said in beside.values())
+    ranked, differing = _differences(beside, copies)
     return Comparison(
         application,
         canary,
@@ -161,6 +147,28 @@ def compare_shadow(
         {name: (count, differing[name]) for name, count in pairs.most_common()},
         ranked,
     )
+
+
+def _differences(
+    beside: Mapping[bytes, Said], copies: Mapping[bytes, Said]
+) -> tuple[list[Difference], Counter[str]]:
+    """Pairs of classes, the most frequent first, and the number of disagreements by production's label."""
+    found: dict[tuple[str, str], Difference] = {}
+    differing: Counter[str] = Counter()
+    for digest, said in beside.items():
+        other = copies[digest]
+        if other.label == said.label:
+            continue
+        differing[said.label] += 1
+        one = found.setdefault((said.label, other.label), Difference(said.label, other.label))
+        one.count += 1
+        one.examples.append(_example(digest, said, other))
+        if len(one.examples) >= _MOST_HELD:
+            one.examples = heapq.nlargest(EXAMPLES, one.examples, key=_surest)
+    ranked = sorted(found.values(), key=lambda one: (-one.count, one.production, one.canary))[:_MOST_CLASSES]
+    for one in ranked:
+        one.examples = heapq.nlargest(EXAMPLES, one.examples, key=_surest)
+    return ranked, differing
 
 
 def _answers(

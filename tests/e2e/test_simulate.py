@@ -41,7 +41,7 @@ def test_the_loop_wins_a_short_year(tmp_path: Path) -> None:
     assert steady["kept"] == steady["alone"] > 0.9
     assert (shift["drift"], shift["decision"]) == ("drift", "retrain")
     assert shift["promoted"] == after["version"] == "2"
-    assert shift["labelled"] >= 80
+    assert shift["labelled"] > 40
     assert abs(shift["estimate"][0] - shift["kept"]) < 0.25
     names = {path.name for path in (home / "simulate").iterdir()}
     assert names == {"report.html", "chart.svg", "chart.png", "year.json"}

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from services.labels.accuracy import wilson
+
 
 @dataclass
 class Month:
@@ -141,11 +143,7 @@ def share(answers: Sequence[bool]) -> float:
 
 def interval(answers: Sequence[bool]) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927)."""
-    n, z = len(answers), 1.96
-    p = share(answers)
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return wilson(share(answers), len(answers))
 
 
 def percent(value: float) -> str:
