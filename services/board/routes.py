@@ -91,6 +91,7 @@ def _add_pages(app: FastAPI) -> None:
     for path, summary in (
         ("/applications/{application}", "One application: its environments and their history"),
         ("/applications/{application}/{environment}", "One environment: lineage, gate, drift, history"),
+        ("/applications/{application}/{environment}/verify", "What the last comparison of its places found"),
         ("/runs", "The newest workflows"),
         ("/runs/{name}", "One workflow: its steps and what they wrote"),
         ("/decisions", "Why retrainings happened or did not"),
@@ -163,17 +164,11 @@ def _add_release_pages(app: FastAPI) -> None:
         )  # fmt: skip
 
     @app.get("/verify", summary="Compare git, registry, image and memory of an environment now")
-    async def verify_page(request: Request, application: str, environment: str) -> HTMLResponse:
-        board, session = _board(request), _session(request)
+    async def verify(request: Request, application: str, environment: str) -> Response:
+        board, _ = _board(request), _session(request)
         check_name(application), check_name(environment, "environment")
-        reading = await run_in_threadpool(board.sources.verification, application, environment)
-        return HTMLResponse(
-            render(
-                "verify.html", session=session, section="/", place=board.place.title, reading=reading,
-                application=application, environment=environment, title=f"Verify {environment}",
-                crumbs=[*_crumbs(application), (environment, f"/applications/{application}/{environment}")],
-            )
-        )  # fmt: skip
+        board.sources.verify_again(application, environment)
+        return RedirectResponse(f"/applications/{application}/{environment}/verify", 303)
 
 
 def add_doing(app: FastAPI) -> None:

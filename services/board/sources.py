@@ -136,9 +136,13 @@ class Sources:
         return self.cache.get(f"rate:{':'.join(place)}:{status.memory}", read, 4.0)
 
     def verification(self, application: str, environment: str) -> Reading[Verdict]:
-        """`rookery verify`, done when asked for and then remembered for a minute."""
+        """`rookery verify`, done once and then remembered until somebody asks for it again."""
         name = f"verify:{application}:{environment}"
-        return self.cache.get(name, lambda: self.place.verify(application, environment), 60.0)
+        return self.cache.get(name, lambda: self.place.verify(application, environment), _FOREVER)
+
+    def verify_again(self, application: str, environment: str) -> None:
+        """What was found counts no more."""
+        self.cache.drop(f"verify:{application}:{environment}")
 
     def runs(self) -> Reading[list[Run]]:
         """The newest workflows first."""

@@ -79,6 +79,7 @@ class Views:
             (re.compile(r"/"), self._overview),
             (re.compile(r"/applications/([^/]+)"), self._application),
             (re.compile(r"/applications/([^/]+)/([^/]+)"), self._environment),
+            (re.compile(r"/applications/([^/]+)/([^/]+)/verify"), self._verify),
             (re.compile(r"/runs"), self._runs),
             (re.compile(r"/runs/([^/]+)"), self._run),
             (re.compile(r"/decisions"), self._decisions),
@@ -180,6 +181,16 @@ class Views:
         steps = [(step, environment) for step in past.value or []]
         parts["history"] = render("parts/history.html", steps=steps, problem=past.problem, application=name)
         return Page(f"{name} {environment}", "/", parts, [("Overview", "/"), (name, f"/applications/{name}")])
+
+    def _verify(self, session: Session, name: str, environment: str) -> Page:
+        self._facts(name).check_environment(environment)
+        reading = self._sources.verification(name, environment)
+        here = f"/applications/{name}"
+        parts = {
+            "verify": render("parts/verify.html", reading=reading, application=name, environment=environment)
+        }
+        crumbs = [("Overview", "/"), (name, here), (environment, f"{here}/{environment}")]
+        return Page(f"Verify {environment}", "/", parts, crumbs)
 
     def _runs(self, session: Session) -> Page:
         reading = self._sources.runs()

@@ -104,7 +104,9 @@ def test_an_approval_and_a_cancellation_reach_the_engine(client: httpx.Client, w
     assert [one["outcome"] for one in lines(world)] == ["done", "refused", "refused"]
 
 
-def test_verify_says_what_it_cannot_compare(client: httpx.Client) -> None:
+def test_verify_compares_anew_and_says_what_it_cannot(client: httpx.Client) -> None:
     log_in(client)
-    text = client.get("/verify?application=digits&environment=staging", headers=PAGE).text
-    assert "Not verified" in text or "look again" in text
+    done = client.get("/verify?application=digits&environment=staging", headers=PAGE)
+    assert done.headers["location"] == "/applications/digits/staging/verify"
+    text = client.get(done.headers["location"], headers=PAGE).text
+    assert "Not verified" in text or "a moment" in text
