@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 with warnings.catch_warnings():
     # The SDK would rather write the format of Grafana 12 and later; the one used here every Grafana from 10 on reads.
@@ -13,6 +13,7 @@ with warnings.catch_warnings():
     from grafana_foundation_sdk.models import common as shared
     from grafana_foundation_sdk.models import dashboard as models
 
+Panels = Sequence[timeseries.Panel | stat.Panel | bargauge.Panel]
 SOURCE = shared.DataSourceRef(type_val="prometheus", uid="prometheus")
 WHERE = 'application=~"$application",environment=~"$environment"'
 
@@ -157,9 +158,11 @@ def page(uid: str, title: str, description: str, environments: bool = True) -> d
     return made
 
 
-def row(title: str) -> Any:
-    """A heading."""
-    return dashboard.Row(title)
+def filled(empty: dashboard.Dashboard, panels: Panels) -> dashboard.Dashboard:
+    """The dashboard with its panels, in the order of reading."""
+    for panel in panels:
+        empty = empty.with_panel(panel)
+    return empty
 
 
 def _target(query: Query, letter: str) -> prometheus.Dataquery:
