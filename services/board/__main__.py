@@ -15,6 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import uvicorn
 
     from services.board.app import create_app
+    from services.board.place import check_place
     from workflows.local.settings import load_settings
 
     parser = argparse.ArgumentParser(
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     try:
         settings = BoardSettings.read(**given)
+        check_place(settings)
         app = create_app(settings, load_settings())
     except (RookeryError, OSError) as error:
         print(f"rookery board: {error}", file=sys.stderr)  # noqa: T201

@@ -202,5 +202,15 @@ def open_place(settings: BoardSettings, platform: PlatformSettings) -> Iterator[
         place.close()
 
 
+def check_place(settings: BoardSettings) -> None:
+    """Pass when the place that the settings name can be known from here.
+
+    Raises:
+        NotFound, InvalidInput: no such kubeconfig, or no such context in it.
+    """
+    if settings.cluster:
+        load_access(settings.kubeconfig, settings.context or None)
+
+
 def _remembering() -> Explain:
     return lru_cache(maxsize=256)(why)

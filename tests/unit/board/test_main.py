@@ -24,3 +24,12 @@ def test_a_misspelled_variable_is_refused(
     monkeypatch.setenv("ROOKERY_BOARD_TOCKEN", "x")
     assert main([]) == 1
     assert "did you mean ROOKERY_BOARD_TOKEN" in capsys.readouterr().err
+
+
+def test_a_cluster_that_nobody_knows_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    assert main(["--cluster"]) == 1
+    said = capsys.readouterr().err
+    assert "no kubeconfig" in said and said.count("\n") == 1

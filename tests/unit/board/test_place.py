@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 
-from services.board.place import LocalPlace, open_place
+from services.board.place import ClusterPlace, LocalPlace, open_place
 from services.board.settings import BoardSettings
 from services.common.errors import NotFound
+from tests.support.asgi import serving
 from tests.support.board import World
 from workflows.local.settings import PlatformSettings
 from workflows.release.application import load_application
@@ -48,3 +53,65 @@ def test_a_context_that_is_not_there_is_said(tmp_path: Path) -> None:
         open_place(settings, PlatformSettings(home=tmp_path)),
     ):
         pass
+
+
+def cluster(made: list[dict[str, Any]]) -> FastAPI:
+    """An API server with one template and one workflow."""
+    app = FastAPI()
+    place = "/apis/argoproj.io/v1alpha1/namespaces/rookery-workflows"
+    parameters = [{"name": "application", "value": "digits"}, {"name": "requested-by", "value": ""}]
+    template = {"metadata": {"name": "train-model"}, "spec": {"arguments": {"parameters": parameters}}}
+    flow = {
+        "metadata": {"name": "train-model-x1", "creationTimestamp": "2026-11-21T10:00:00Z"},
+        "spec": {"workflowTemplateRef": {"name": "train-model"}, "arguments": {"parameters": parameters}},
+        "status": {"phase": "Running", "startedAt": "2026-11-21T10:00:01Z"},
+    }
+
+    @app.get(f"{place}/workflowtemplates/train-model")
+    def one_template() -> dict[str, Any]:
+        return template
+
+    @app.get(f"{place}/workflows")
+    def workflows() -> dict[str, Any]:
+        return {"items": [flow]}
+
+    @app.post(f"{place}/workflows")
+    async def submit(request: Request) -> dict[str, Any]:
+        made.append(await request.json())
+        return {"metadata": {"name": "train-model-x2"}}
+
+    @app.get("/{path:path}")
+    def none(path: str) -> JSONResponse:
+        return JSONResponse({"message": f"{path} not found"}, 404)
+
+    return app
+
+
+def test_a_cluster_by_the_code_behind_the_command_line(tmp_path: Path) -> None:
+    made: list[dict[str, Any]] = []
+    with serving(cluster(made)) as client:
+        named = {"name": "far", "context": {"cluster": "far", "user": "me"}}
+        kubeconfig = tmp_path / "config"
+        kubeconfig.write_text(
+            yaml.safe_dump(
+                {
+                    "current-context": "far",
+                    "contexts": [named],
+                    "clusters": [{"name": "far", "cluster": {"server": str(client.base_url).rstrip("/")}}],
+                    "users": [{"name": "me", "user": {}}],
+                }
+            )
+        )
+        settings = BoardSettings.read(cluster=True, kubeconfig=kubeconfig, state_dir=tmp_path)
+        with open_place(settings, PlatformSettings(home=tmp_path)) as place:
+            assert isinstance(place, ClusterPlace) and place.title == "the cluster far"
+            (run,) = place.runs(5)
+            assert (run.name, run.phase, run.engine) == ("train-model-x1", "Running", 0)
+            assert [one.name for one in place.parameters("train-model")] == ["application", "requested-by"]
+            assert place.work.takes_requester("train-model")
+            name = place.work.submit_template("train-model", {"requested-by": "Ada"})
+            assert name == "train-model-x2"
+            sent = {one["name"]: one["value"] for one in made[0]["spec"]["arguments"]["parameters"]}
+            assert sent["requested-by"] == "Ada"
+            with pytest.raises(NotFound, match="not installed"):
+                place.check()
