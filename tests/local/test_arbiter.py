@@ -35,7 +35,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             yield made
 
 
-def wait_for(what: str, found: Callable[[], Any], seconds: float = 150) -> Any:
+def wait_for(what: str, found: Callable[[], Any], seconds: float = 250) -> Any:
     end = time.monotonic() + seconds
     while not (value := found()):
         assert time.monotonic() < end, f"{what} did not happen in {seconds:g} s"
@@ -56,6 +56,7 @@ def pictures(folder: Path, count: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_from_an_event_to_a_version_and_the_same_again_is_refused(up: Platform) -> None:
     done = up("retrain", "digits", "--reason", "a test", "-p", "epochs=4", "--wait")
     assert done.returncode == 0, done.stderr
@@ -84,6 +85,7 @@ def test_from_an_event_to_a_version_and_the_same_again_is_refused(up: Platform) 
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_data_that_grow_make_one_event_and_a_killed_arbiter_loses_nothing(
     up: Platform, tmp_path: Path
 ) -> None:
