@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ class Member:
         pack: name for `rookery up --with`; empty: it always belongs to the platform.
         told: variable in which workflow steps are given its address; empty: they do not call it.
         patience: seconds that it may take to start, where that is more than the setting says.
+        unless: variables of the user's by which another one does its work, and it is left out.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Member:
     pack: str = CORE
     told: str = ""
     patience: float = 0
+    unless: tuple[str, ...] = ()
 
     def argv(self, place: Place) -> tuple[str, ...]:
         """What is started."""
@@ -135,9 +138,14 @@ def _labels(place: Place) -> dict[str, str]:
         "ROOKERY_LABELS_CACHE_DIR": place.folder("data"),
         "ROOKERY_LABELS_MONITOR_STORE": place.folder(MONITOR),
         "ROOKERY_LABELS_APPLICATIONS_DIR": place.folder("applications"),
+        "ROOKERY_LABELS_ARBITER_URL": place.url(ARBITER),
+    }
+
+
+def _labels_at_our_studio(place: Place) -> dict[str, str]:
+    return {
         "ROOKERY_LABELS_STUDIO_URL": place.url(LABEL_STUDIO),
         "ROOKERY_LABELS_CREDENTIALS": f"{place.folder(LABEL_STUDIO)}/credentials.json",
-        "ROOKERY_LABELS_ARBITER_URL": place.url(ARBITER),
     }
 
 
@@ -202,8 +210,15 @@ MEMBERS = (
     ),
     Member(ARBITER, _arbiter, told="ROOKERY_ARBITER_URL"),
     Member(BOARD, _board),
-    Member(LABELS, _labels, pack="labels"),
-    Member(LABEL_STUDIO, command=_label_studio, ready="/health", pack="labels", patience=600),
+    Member(LABELS, _labels, _labels_at_our_studio, pack="labels"),
+    Member(
+        LABEL_STUDIO,
+        command=_label_studio,
+        ready="/health",
+        pack="labels",
+        patience=600,
+        unless=("ROOKERY_LABELS_DESK", "ROOKERY_LABELS_STUDIO_URL"),
+    ),
     Member(OBSERVE, _observes, pack="metrics"),
     _keeps_figures(PROMETHEUS),
     _keeps_figures(ALERTMANAGER),
@@ -226,7 +241,12 @@ def chosen_members(packs: tuple[str, ...] = ()) -> tuple[Member, ...]:
             raise InvalidInput(
                 "this is no part that can be added", value=pack, allowed=", ".join(PACKS) or "none"
             )
-    return tuple(member for member in MEMBERS if member.pack == CORE or member.pack in packs)
+    return tuple(
+        member
+        for member in MEMBERS
+        if (member.pack == CORE or member.pack in packs)
+        and not any(os.environ.get(name) for name in member.unless)
+    )
 
 
 def with_ports(members: tuple[Member, ...]) -> tuple[str, ...]:

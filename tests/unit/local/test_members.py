@@ -47,6 +47,22 @@ def test_what_a_user_has_set_wins_over_defaults_only(tmp_path: Path, monkeypatch
     assert environment()["ROOKERY_MONITOR_HOST"] == "127.0.0.1"
 
 
+def test_who_labels_elsewhere_starts_no_label_studio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = PlatformSettings(home=tmp_path)
+
+    def environment() -> dict[str, str]:
+        found = services(settings, ports("labels"), ("labels",))
+        return dict(next(one for one in found if one.name == "labels").env)
+
+    assert environment()["ROOKERY_LABELS_STUDIO_URL"] == f"http://127.0.0.1:{ports('labels')['label-studio']}"
+    monkeypatch.setenv("ROOKERY_LABELS_STUDIO_URL", "https://labels.example.org")
+    assert "label-studio" not in ports("labels")
+    assert environment()["ROOKERY_LABELS_STUDIO_URL"] == "https://labels.example.org"
+    monkeypatch.delenv("ROOKERY_LABELS_STUDIO_URL")
+    monkeypatch.setenv("ROOKERY_LABELS_DESK", str(tmp_path / "desk"))
+    assert "label-studio" not in ports("labels")
+
+
 def test_a_part_runs_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     extra = Member("extra", pack="more")
     monkeypatch.setattr(members, "MEMBERS", (*MEMBERS, extra))
