@@ -87,6 +87,7 @@ def choose(
     salt: int,
     *,
     known: Collection[str] = (),
+    apart: Collection[str] = (),
     environment: str = "production",
     beside: str = "canary",
 ) -> Selection:
@@ -95,13 +96,15 @@ def choose(
     Args:
         salt: 64 bits that nobody outside knows, so that nobody can make inputs that are drawn, or never are.
         known: digests that have a task; they are drawn like any other, and chosen for no other reason.
+        apart: digests that count as not served at all, such as those of the data that the model was trained on.
         beside: environment whose answers to the same inputs are compared.
 
     Raises:
         Unavailable: the store is away, or the log was tidied meanwhile.
     """
     others = _answers(archive, application, beside, begin, end) if quotas.disagreement else {}
-    sample = _Smallest(quotas.random + 1)
+    sample = _Smallest(quotas.random + 1, apart)
+    known = {*known, *apart}
     spare = quotas.random + _SPARE
     rest = quotas.unsure + quotas.novel + quotas.disagreement
     unsure = _Smallest(rest + spare, known)

@@ -69,6 +69,15 @@ def test_an_input_is_chosen_once_and_a_known_one_only_by_lot(tmp_path: Path) -> 
     assert not (set(found.get("unsure", [])) | set(found["novel"])) & set(digests[:20])
 
 
+def test_what_the_data_have_already_is_neither_drawn_nor_counted(tmp_path: Path) -> None:
+    log, digests = served(tmp_path, 30, confidence=[0.2] * 30, novel=[True] * 30)
+    found = choose(
+        log.archive(), APPLICATION, NOON, NOON + HOUR, Quotas(10, 5, 5), 1, apart=set(digests[:22])
+    )
+    assert {one.record.digest for one in found.chosen} == set(digests[22:])
+    assert found.probability == 1.0
+
+
 def test_the_probability_is_that_of_the_sample(tmp_path: Path) -> None:
     log, digests = served(tmp_path, 50)
     found = choose(log.archive(), APPLICATION, NOON, NOON + HOUR, Quotas(10), 77)
