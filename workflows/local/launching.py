@@ -96,20 +96,14 @@ def environment(pod: Container, final: Rewrite, folder: Path, config: Path) -> d
         "TMPDIR": str(folder / "tmp"), "PYTHONPATH": str(PACKAGE_ROOT), "PYTHONUNBUFFERED": "1",
     }  # fmt: skip
     for source in pod.env_from:
-        if source.secret_ref is not None and not source.secret_ref.optional:
-            raise InvalidInput("envFrom.secretRef is not supported on one machine unless optional",
-                               value=source.secret_ref.name)  # fmt: skip
         if source.config_map_ref is not None:
             reference = source.config_map_ref
             values = read_config(config, final(reference.name), optional=reference.optional)
             env |= {source.prefix + key: value for key, value in values.items()}
     for entry in pod.env:
         if entry.value_from is not None:
-            secret, key = entry.value_from.secret_key_ref, entry.value_from.config_map_key_ref
-            if key is None:
-                if secret is None or not secret.optional:
-                    raise InvalidInput("env.valueFrom.secretKeyRef is not supported on one machine unless optional",
-                                       value=secret.name if secret else entry.name)  # fmt: skip
+            key = entry.value_from.config_map_key_ref
+            if key is None:  # an optional Secret, the only one that a manifest may name here
                 continue
             values = read_config(config, final(key.name), optional=key.optional)
             if key.key in values:

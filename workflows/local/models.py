@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -47,6 +47,7 @@ def _any_string(value: Any) -> Any:
     return value
 
 
+_Secret = TypeVar("_Secret", "KeyRef", "EnvFromRef")
 AnyString = Annotated[str, BeforeValidator(_any_string)]
 
 
@@ -182,12 +183,25 @@ class Dag(Model):
     fail_fast: bool = True
 
 
+class EnvFromRef(Model):
+    """A ConfigMap or Secret whose keys become environment variables."""
+
+    name: str
+    optional: bool = False
+
+
+def _optional_secret(secret: _Secret) -> _Secret:
+    if not secret.optional:
+        raise PydanticCustomError("required", "not supported by the local engine unless optional")
+    return secret
+
+
 class EnvSource(Model):
     """Where an environment variable's value comes from; an optional Secret counts as absent here."""
 
     UNSUPPORTED = frozenset("fieldRef resourceFieldRef fileKeyRef".split())
     config_map_key_ref: KeyRef | None = None
-    secret_key_ref: KeyRef | None = None
+    secret_key_ref: Annotated[KeyRef, AfterValidator(_optional_secret)] | None = None
 
 
 class Env(Model):
@@ -198,19 +212,12 @@ class Env(Model):
     value_from: EnvSource | None = None
 
 
-class EnvFromRef(Model):
-    """A ConfigMap or Secret whose keys become environment variables."""
-
-    name: str
-    optional: bool = False
-
-
 class EnvFrom(Model):
     """Environment variables from a ConfigMap; an optional Secret counts as absent here."""
 
     prefix: str = ""
     config_map_ref: EnvFromRef | None = None
-    secret_ref: EnvFromRef | None = None
+    secret_ref: Annotated[EnvFromRef, AfterValidator(_optional_secret)] | None = None
 
 
 class Mount(Model):

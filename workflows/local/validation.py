@@ -258,7 +258,9 @@ class _Check:
                 raise self.fail(
                     ".dag.target", "there is no such task", value=target, allowed=nearest(target, tasks)
                 )
-        if any(task.depends for task in tasks.values()) and any(task.dependencies for task in tasks.values()):
+        if any(task.depends is not None for task in tasks.values()) and any(
+            task.dependencies for task in tasks.values()
+        ):
             raise self.fail(".dag", "cannot use both depends and dependencies in the same DAG")
         before: dict[str, set[str]] = {}
         for task in tasks.values():
@@ -277,8 +279,6 @@ class _Check:
         if task.name in before:
             return before[task.name]
         where, result = f".dag.tasks[{task.name}]", set()
-        if task.depends is not None and task.dependencies:
-            raise self.fail(where, "needs only one of depends and dependencies")
         for name in dependencies_of(task):
             if name not in tasks:
                 raise self.fail(

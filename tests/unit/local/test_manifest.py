@@ -61,8 +61,18 @@ def _with(path: str, value: Any) -> dict[str, Any]:
         ("spec/templates/1/container/comand", ["x"], "did you mean 'command'"),
         (
             "spec/templates/1/container/env",
-            [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s"}}}],
-            r"env\[A\]\.valueFrom\.secretKeyRef: not supported",
+            [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}],
+            r"env\[A\]\.valueFrom\.secretKeyRef: not supported by the local engine unless optional",
+        ),
+        (
+            "spec/templates/1/container/envFrom",
+            [{"secretRef": {"name": "s"}}],
+            r"envFrom.*secretRef: not supported by the local engine unless optional",
+        ),
+        (
+            "spec/templates/1/container/env",
+            [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k", "optional": True}}}],
+            None,
         ),
         ("spec/templates/1/volumes", [{"name": "v", "hostPath": {}, "emptyDir": {}}], None),
         (

@@ -92,7 +92,7 @@ def test_a_good_workflow_passes() -> None:
         (
             "depends: a.Succeeded",
             "depends: a\n        dependencies: [a]",
-            "only one of depends and dependencies",
+            "cannot use both depends and dependencies in the same DAG",
         ),
         ("command: [sh], ", "", r"container\.command: missing"),
         (
