@@ -1,4 +1,4 @@
-"""How often drift and judge are wrong: `python -m services.monitor.simulate [drift|judge] [--runs N]` prints tables.
+"""How often drift and judge are wrong: `python -m services.monitor.simulate [drift|watch|judge]` prints tables.
 
 Nothing is taken from a formula: data is drawn, the same functions as in the service decide, and mistakes are counted.
 """
@@ -9,8 +9,8 @@ import argparse
 import math
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +20,8 @@ from services.monitor.histogram import count_between
 FEATURES = 8
 _LABELS = 24
 _BINS = np.linspace(-4.0, 4.0, 21)
+_MIX = 1 / np.arange(1, _LABELS + 1)
+_MIX /= _MIX.sum()
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,39 @@ def drift_run(
     random: np.random.Generator, reference: int, window: int, shift: float, *, large: float = drift.LARGE
 ) -> bool:
     """Whether drift is called on eight features and 24 labels; one feature is shifted by so many deviations."""
-    pairs: dict[str, tuple[np.ndarray, np.ndarray, Sequence[float] | None]] = {}
+    before: dict[str, Any] = {}
+    after: dict[str, Any] = {}
     for number in range(FEATURES):
-        before = random.normal(size=reference)
-        after = random.normal(shift if number == 0 else 0.0, size=window)
-        pairs[f"feature_{number}"] = (
-            count_between(before, _BINS),
-            count_between(after, _BINS),
-            _BINS.tolist(),
-        )
-    mix = 1 / np.arange(1, _LABELS + 1)
-    mix /= mix.sum()
-    pairs["label"] = (random.multinomial(reference, mix), random.multinomial(window, mix), None)
+        name = f"feature_{number}"
+        before[name] = count_between(random.normal(size=reference), _BINS)
+        after[name] = count_between(random.normal(shift if number == 0 else 0.0, size=window), _BINS)
+    before["label"] = random.multinomial(reference, _MIX)
+    after["label"] = random.multinomial(window, _MIX)
+    return _called(before, after, large)
+
+
+def watch_run(random: np.random.Generator, reference: int, hourly: int, days: int) -> bool:
+    """Whether drift is called at any of the looks at the last 24 hours, one an hour, while nothing changes."""
+    before = _counts(random, reference)
+    hours = [_counts(random, hourly) for _ in range(24 * days)]
+    for end in range(24, len(hours) + 1):
+        last = hours[end - 24 : end]
+        if _called(before, {name: sum(one[name] for one in last) for name in before}, drift.LARGE):
+            return True
+    return False
+
+
+def _counts(random: np.random.Generator, size: int) -> dict[str, Any]:
+    counts: dict[str, Any] = {
+        f"feature_{number}": count_between(random.normal(size=size), _BINS) for number in range(FEATURES)
+    }
+    return counts | {"label": random.multinomial(size, _MIX)}
+
+
+def _called(before: dict[str, Any], after: dict[str, Any], large: float) -> bool:
+    pairs = {
+        name: (before[name], after[name], None if name == "label" else _BINS.tolist()) for name in before
+    }
     return drift.overall(drift.judge(pairs, large=large)) == "drift"
 
 
@@ -130,6 +153,16 @@ def drift_table(runs: int, seed: int) -> list[str]:
     return lines
 
 
+def watch_table(runs: int, seed: int) -> list[str]:
+    """Rows of a table: how often drift is called at least once in a week in which nothing changes."""
+    random = np.random.default_rng(seed)
+    lines = ["| Reference | Predictions a day | Called at least once in a week |", "|---:|---:|---:|"]
+    for reference, hourly in ((200, 5), (1000, 5), (1000, 40), (10_000, 40)):
+        called = sum(watch_run(random, reference, hourly, 7) for _ in range(runs))
+        lines.append(f"| {reference:,} | {24 * hourly:,} | {Rate(called, runs)} |")
+    return lines
+
+
 def judge_table(runs: int, seed: int) -> list[str]:
     """Rows of a table: verdicts and the requests they took."""
     random = np.random.default_rng(seed)
@@ -150,11 +183,11 @@ def judge_table(runs: int, seed: int) -> list[str]:
 def main() -> int:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["drift", "judge"], nargs="?")
+    parser.add_argument("what", choices=["drift", "watch", "judge"], nargs="?")
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=6)
     given = parser.parse_args()
-    for name, table in (("drift", drift_table), ("judge", judge_table)):
+    for name, table in (("drift", drift_table), ("watch", watch_table), ("judge", judge_table)):
         if given.what in (None, name):
             rows = table(given.runs, given.seed)
             sys.stdout.write(

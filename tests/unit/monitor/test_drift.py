@@ -115,3 +115,12 @@ def test_false_alarms_are_rarer_than_said() -> None:
     assert alone <= 10  # 1 % of 300 is 3; more than 10 has a chance of 0.03 %
     assert sum(drift_run(random, 1000, 1000, 0.0) for _ in range(100)) == 0
     assert sum(drift_run(random, 1000, 1000, 1.0) for _ in range(20)) == 20
+
+
+def test_looks_at_a_sliding_day_are_counted_once_and_much_traffic_is_seldom_wrong() -> None:
+    from services.monitor.simulate import watch_run
+
+    random = np.random.default_rng(0)
+    assert not watch_run(random, 1000, 0, 2), "no predictions are no evidence"
+    assert not any(watch_run(random, 1000, 40, 2) for _ in range(3))
+    assert any(watch_run(random, 200, 4, 2) for _ in range(60))
