@@ -115,7 +115,13 @@ def test_each_component_is_a_pinned_module_with_its_tools(component: binaries.Co
 
 def test_the_mirror_has_every_third_party_image_that_the_manifests_name() -> None:
     held = {name for image in image_builds.IMAGES for name in image.names}
+    # Not synced unless the inventory says `metrics: true`, and that of the nodes in containers does not.
+    facts = yaml.safe_load((ROOT / "ansible/roles/site_facts/vars/main.yml").read_text())
+    left_out = {ROOT / "k8s" / "platform" / name for name in facts["site_facts_metrics"]}
+    assert all(folder.is_dir() for folder in left_out)
     for path in sorted((ROOT / "k8s").rglob("*.yaml")):
+        if path.parent in left_out:
+            continue
         for document in yaml.safe_load_all(path.read_text()):
             for name in re.findall(r"'image': '([^']+)'", repr(document)):
                 if name.startswith("rookery/"):
