@@ -108,7 +108,7 @@ def test_a_name_that_is_a_path_is_no_application(cli: Cli, remote: Remote, tmp_p
 def test_rendering_writes_every_template_and_tells_what_is_stale(cli: Cli, tmp_path: Path) -> None:
     assert cli("render", "--folder", tmp_path / "yaml").code == 0
     assert cli("render", "--folder", tmp_path / "yaml", "--check").code == 0
-    assert sorted(path.stem for path in (tmp_path / "yaml").iterdir()) == template_names()
+    assert sorted(path.stem for path in (tmp_path / "yaml").glob("*.yaml")) == template_names()
     (tmp_path / "yaml" / "train-model.yaml").write_text("other\n")
     stale = cli("render", "--folder", tmp_path / "yaml", "--check")
     assert stale.code == 3
