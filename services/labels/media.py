@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from hmac import compare_digest
 from pathlib import Path
+
+from PIL import Image
 
 from services.bundle.manifest import AudioPreprocessing
 from services.common.errors import NotFound, Refused, UnsupportedMedia
@@ -15,6 +18,7 @@ from services.common.files import replacing
 from services.data.checks import check_bytes
 from services.data.dataset import AUDIO_TYPES
 from services.media.audio import decode_audio
+from services.media.image import decode_image
 from services.media.limits import MediaLimits
 from services.media.sniff import sniff
 from services.media.spectrogram import spectrogram_png
@@ -42,8 +46,11 @@ class Media:
         self.folder = folder
         self._key = key
 
-    def keep(self, archive: Archive, digest: str, at: datetime) -> str:
-        """Fetch an input of the log and keep it; returns its media type.
+    def keep(self, archive: Archive, digest: str, at: datetime) -> tuple[str, str]:
+        """Fetch an input of the log and keep it; the digest and media type of what people are shown.
+
+        Pixels that came as .npy are kept as the PNG with the same pixels. Samples that did are refused: no rate is in
+        the file, and only the model that answered knew it.
 
         Raises:
             NotFound: the log has not kept it.
@@ -52,19 +59,20 @@ class Media:
         """
         found = self._path(digest)
         if found is not None:
-            return found.suffix[1:]
+            return digest, found.suffix[1:]
         data = _fetch(archive, digest, at)
-        media_type = sniff(data)
-        if media_type not in CONTENT_TYPES:
-            raise UnsupportedMedia("people cannot be shown this kind of input", value=media_type)
+        shown, media_type = digest, sniff(data)
+        if media_type == "npy":
+            data, media_type = _as_png(data), "png"
+            shown = hashlib.sha256(data).hexdigest()
         check = check_bytes(data, MediaLimits())
         if check.fault:
             raise UnsupportedMedia(f"the input is {check.fault}: {check.detail}", value=digest)
-        path = self.folder / digest[:2] / f"{digest}.{media_type}"
+        path = self.folder / shown[:2] / f"{shown}.{media_type}"
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path, 0o600) as file:
             file.write(data)
-        return media_type
+        return shown, media_type
 
     def read(self, digest: str) -> tuple[bytes, str]:
         """The bytes of an input and its media type.
@@ -116,6 +124,13 @@ class Media:
         folder = self.folder / digest[:2]
         names = (folder / f"{digest}.{media_type}" for media_type in CONTENT_TYPES)
         return next((path for path in names if path.exists()), None)
+
+
+def _as_png(data: bytes) -> bytes:
+    """The PNG of pixels in a .npy file, lossless."""
+    out = io.BytesIO()
+    Image.fromarray(decode_image(data, MediaLimits())).save(out, format="PNG")
+    return out.getvalue()
 
 
 def _fetch(archive: Archive, digest: str, at: datetime) -> bytes:

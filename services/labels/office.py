@@ -308,7 +308,7 @@ class Office:
             if one.record.digest in known:
                 continue
             try:
-                media_type = self.place.media.keep(archive, one.record.digest, _at(one.record.time))
+                shown, media_type = self.place.media.keep(archive, one.record.digest, _at(one.record.time))
             except Unavailable:
                 raise
             except RookeryError as error:
@@ -319,7 +319,8 @@ class Office:
             if is_sound != (base.kind == "audio"):
                 missing.append(Task(application, one.record, one.reason, media_type))
                 continue
-            tasks.append(Task(application, one.record, one.reason, media_type, self._overlap(one)))
+            other = shown if shown != one.record.digest else ""
+            tasks.append(Task(application, one.record, one.reason, media_type, self._overlap(one), other))
         return tasks, missing
 
     def _overlap(self, one: Chosen) -> int:
@@ -328,7 +329,7 @@ class Office:
         return 2 if int.from_bytes(value) / 2**64 < self.rules.overlap else 1
 
     def _links(self, task: Task) -> dict[str, str]:
-        return self.place.media.links(self.place.public_url, task.digest, task.media_type)
+        return self.place.media.links(self.place.public_url, task.content, task.media_type)
 
     def _judge(self, application: str, moment: datetime) -> None:
         """Decide on what is not accepted yet, beside what others said of the same inputs."""

@@ -110,7 +110,7 @@ def assemble(
     apart = {item.group for item in base.items if item.split == "evaluation"}
     agreed: list[tuple[Task, tuple[str, ...]]] = []
     for digest, answer in truths(listed, tasks).items():
-        reason = _unfit(digest, answer, tasks[digest], base, contents, apart)
+        reason = _unfit(answer, tasks[digest], base, contents, apart)
         if reason is None and answer is not None:
             unknown = [name for name in answer.named if name not in base.labels and name not in allowed]
             result.offered.update(unknown)
@@ -127,7 +127,12 @@ def assemble(
             words[one.annotation.digest].append(one)
     trained = Counter(item.primary for item in base.split("training"))
     splits = dict(placed)
+    shown = set[str]()
     for task, names in agreed:
+        if task.content in shown:
+            result.left_out[task.digest] = "another input is the same picture"
+            continue
+        shown.add(task.content)
         group = task.record.group
         fresh = group not in splits
         split = splits.setdefault(group, _split(task, names[0], trained, placing))
@@ -152,7 +157,7 @@ def carry_over(objects: Objects, kept: Iterable[Kept], found: Items) -> None:
     if newest is None:
         return
     listed = json.loads(objects.get(version_name(newest.number)))["items"]
-    found.items += [item for item in listed if item["sha256"] in waiting]
+    found.items += [item for item in listed if item.get("input", item["sha256"]) in waiting]
     found.items.sort(key=lambda item: str(item["path"]))
 
 
@@ -218,7 +223,7 @@ def newest_file(objects: Objects) -> File | None:
 
 
 def _unfit(
-    digest: str, answer: Answer | None, task: Task, base: Dataset, contents: set[str], apart: set[str]
+    answer: Answer | None, task: Task, base: Dataset, contents: set[str], apart: set[str]
 ) -> str | None:
     if answer is None:
         return "people do not agree"
@@ -228,7 +233,7 @@ def _unfit(
         return "none of the classes, and no name"
     if base.task == "single-label" and len(answer.named) > 1:
         return "more than one class"
-    if digest in contents:
+    if {task.digest, task.content} & contents:
         return "the base has it already"
     if task.record.group in apart:
         return "its group is in the holdout of the base"
@@ -264,8 +269,9 @@ def _split(task: Task, label: str, trained: Mapping[str, int], placing: Placing)
 def _listed(task: Task, names: tuple[str, ...], split: str, words: list[Kept]) -> dict[str, Any]:
     record = task.record
     return {
-        "path": f"files/{task.digest}.{task.media_type}",
-        "sha256": task.digest,
+        "path": f"files/{task.content}.{task.media_type}",
+        "sha256": task.content,
+        **({"input": task.digest} if task.shown else {}),
         "labels": list(names),
         "group": record.group,
         "split": split,

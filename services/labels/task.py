@@ -52,7 +52,9 @@ class Task:
 
     Attributes:
         reason: why it was chosen first; a draw of the random share is never chosen for another reason.
+        media_type: of what people are shown.
         overlap: how many people are asked.
+        shown: digest of what people are shown, and a model learns from, where it is not the input itself.
     """
 
     application: str
@@ -60,10 +62,16 @@ class Task:
     reason: Reason
     media_type: str
     overlap: int = 1
+    shown: str = ""
 
     @property
     def digest(self) -> str:
         return self.record.digest
+
+    @property
+    def content(self) -> str:
+        """Digest of the file that people see."""
+        return self.shown or self.record.digest
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,20 +6,25 @@ import hashlib
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 
 from services.common.errors import NotFound, Refused, UnsupportedMedia
 from services.labels.media import Media
+from services.media.image import decode_image
 from tests.support.bundles import tone_wav
 from tests.support.labelling import NOON, Log, shifted_png
-from tests.support.media import npy, tone
+from tests.support.media import npy, npy_claiming, tone
 
 
 def kept(folder: Path, data: bytes) -> tuple[Media, str, str]:
+    """Where inputs are kept, the digest of what is shown, and its media type."""
     log = Log(folder / "log")
     (digest,) = log.serve([(data, "1")])
     media = Media(folder / "inputs", b"k" * 32)
-    return media, digest, media.keep(log.archive(), digest, NOON)
+    shown, media_type = media.keep(log.archive(), digest, NOON)
+    return media, shown, media_type
 
 
 def test_a_picture_and_its_address(tmp_path: Path) -> None:
@@ -51,10 +56,39 @@ def test_a_sound_has_a_picture(tmp_path: Path) -> None:
     assert media.spectrogram(digest) == media.spectrogram(digest)
 
 
-@pytest.mark.parametrize("data", [npy(tone()), b"<html><script>alert(1)</script>", b""])
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.arange(64, dtype=np.uint8).reshape(8, 8),
+        np.asfortranarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3)),
+        np.arange(64, dtype=np.uint8).reshape(8, 8, 1),
+    ],
+)
+def test_pixels_without_a_file_format_are_shown_as_a_picture_that_loses_nothing(
+    tmp_path: Path, pixels: npt.NDArray[np.uint8]
+) -> None:
+    media, shown, media_type = kept(tmp_path, npy(pixels))
+    data = media.read(shown)[0]
+    assert (media_type, hashlib.sha256(data).hexdigest()) == ("png", shown)
+    assert np.array_equal(decode_image(data), pixels.squeeze())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(npy(tone()), npy(np.zeros((8, 8), np.uint8)), npy(np.zeros((4, 4, 7), np.uint8))),
+        *(npy_claiming("(99999, 99999)", "|u1"), b"<html><script>alert(1)</script>", b""),
+    ],
+)
 def test_what_people_cannot_be_shown(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(UnsupportedMedia):
         kept(tmp_path, data)
+
+
+def test_a_picture_is_not_larger_than_any_other_input(tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (3344, 3344, 3), np.uint8)
+    with pytest.raises(UnsupportedMedia, match="too large"):
+        kept(tmp_path, npy(noise))
 
 
 def test_what_the_log_has_not_kept_or_not_as_it_was(tmp_path: Path) -> None:
@@ -71,7 +105,7 @@ def test_an_input_that_arrived_after_midnight_is_found(tmp_path: Path) -> None:
     log = Log(tmp_path / "log")
     (digest,) = log.serve([shifted_png(4)], at=NOON)
     media = Media(tmp_path / "inputs", b"k" * 32)
-    assert media.keep(log.archive(), digest, NOON - timedelta(days=1)) == "png"
+    assert media.keep(log.archive(), digest, NOON - timedelta(days=1)) == (digest, "png")
 
 
 @pytest.mark.parametrize("digest", ["../../etc/passwd", "A" * 64, "", "a" * 63])

@@ -15,6 +15,7 @@ from services.labels.agreement import Gate
 from services.labels.desk import FolderDesk
 from services.labels.standing import standing
 from services.labels.task import SOMETHING_ELSE, Answer
+from services.media.image import decode_image
 from tests.support.labelling import (
     APPLICATION,
     LATER,
@@ -27,6 +28,7 @@ from tests.support.labelling import (
     version_file,
     with_rules,
 )
+from tests.support.media import npy
 
 
 def test_what_the_base_has_is_neither_asked_nor_added(tmp_path: Path) -> None:
@@ -47,6 +49,29 @@ def test_what_the_base_has_is_neither_asked_nor_added(tmp_path: Path) -> None:
     found = standing(work, APPLICATION, now=LATER)
     assert found["gate"]["left_out"] == {"the base has it already": 5}
     assert done["new"] == 15
+
+
+def test_pixels_become_items_as_the_picture_that_people_saw_once(tmp_path: Path) -> None:
+    log = Log(tmp_path / "monitor")
+    pictures = [shifted_png(n) for n in range(20)]
+    pixels = [(npy(decode_image(data)), truth) for data, truth in pictures]
+    with_header = npy(decode_image(pictures[0][0])[:, :, None]), pictures[0][1]
+    log.serve([*pixels, with_header])
+    work = office(tmp_path, log, with_rules(random=1.0))
+    tasks = work.choose(APPLICATION, now=LATER)
+    assert len(tasks) == 21
+    assert all(task.media_type == "png" and task.shown not in ("", task.digest) for task in tasks)
+    work.send(APPLICATION)
+    answer_all(work, log)
+    done = work.sync(APPLICATION, now=LATER)
+    assert work.place.book.verdict(APPLICATION)["left_out"] == {"another input is the same picture": 1}
+    fresh = [i for i in load_dataset(done["source"], cache=tmp_path / "c").items if "labelled/" in i.id]
+    assert len(fresh) == done["new"] == 20
+    answers = {decode_image(data).tobytes(): truth for data, truth in pictures}
+    for item in fresh:
+        assert answers[decode_image(item.read()).tobytes()] == item.primary
+    listed = version_file(tmp_path, 1)["items"]
+    assert {item["input"] for item in listed} <= {task.digest for task in tasks}
 
 
 def test_a_poisoned_annotator_is_put_aside_and_nothing_is_lost(tmp_path: Path) -> None:
