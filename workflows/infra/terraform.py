@@ -21,6 +21,7 @@ from python_terraform import Terraform as Commands
 from services.common.errors import InvalidInput, NotFound, RookeryError
 from workflows.infra.events import Events, Tell
 from workflows.infra.interrupt import Interrupt
+from workflows.infra.lines import lines
 from workflows.infra.silence import Silence
 
 OLDEST = (1, 9, 0)
@@ -125,27 +126,23 @@ class Terraform:
     def _run(
         self, command: list[str], line: Callable[[str], object], safe: Callable[[], bool] = lambda: True
     ) -> int:
-        with subprocess.Popen(
-            command,
-            cwd=self.folder,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            bufsize=1,
-            start_new_session=True,
-        ) as process:
-            assert process.stdout is not None
-            with (
-                Interrupt(process, self._stop_seconds, safe) as interrupt,
-                Silence(process, self._silent_seconds) as silence,
-            ):
-                for text in process.stdout:
-                    silence.heard()
-                    line(text)
-                    interrupt.look()
-                code = process.wait()
+        # Handlers are there before the process is: no interrupt falls between, and it begins with the default of each.
+        with (
+            Interrupt(self._stop_seconds, safe) as interrupt,
+            subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            ) as process,
+        ):
+            silence = Silence(self._silent_seconds)
+            for text in lines(process, interrupt, silence):
+                line(text)
+            code = process.wait()
         if interrupt.asked:
             raise Interrupted(
                 "interrupted; what was made is in the state, and the same command goes on from there"
