@@ -277,7 +277,7 @@ def test_the_playbook_writes_facts_that_the_manifests_read() -> None:
     names = {*written["site_facts_networks"], *written["site_facts_values"], "settings", "folders"}
     component = yaml.safe_load((ROOT / "k8s/site/kustomization.yaml").read_text())
     read = {patch["path"].removeprefix("facts/").removesuffix(".yaml") for patch in component["patches"]}
-    assert names <= read == {path.stem for path in (ROOT / "k8s/site/facts").iterdir()} == set(FACTS)
+    assert names == read == {path.stem for path in (ROOT / "k8s/site/facts").iterdir()} == set(FACTS)
     for name, fact in written["site_facts_networks"].items():
         assert fact["path"] == FACTS[name][0]["path"]
     for name, values in written["site_facts_values"].items():
