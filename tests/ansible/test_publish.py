@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import http.server
+import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -55,7 +59,7 @@ class Site:
         git(clone, "commit", "-qm", "by hand")
         git(clone, "push", "-q", "origin", "HEAD:main")
 
-    def publish(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def publish(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         commit = git(self.source, "rev-parse", "HEAD")
         command = [
             sys.executable,
@@ -67,7 +71,7 @@ class Site:
             str(self.facts),
             *words,
         ]
-        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, input=stdin)
 
     def push(self) -> subprocess.CompletedProcess[str]:
         return self.publish("--remote", str(self.remote), "--push")
@@ -148,3 +152,32 @@ def test_a_remote_that_is_not_there_is_said(site: Site) -> None:
     refused = site.publish("--remote", str(site.remote.parent / "nowhere.git"), "--push")
     assert refused.returncode == 1
     assert "nowhere.git" in refused.stderr
+
+
+def test_the_login_comes_by_standard_input(site: Site) -> None:
+    asked: list[str] = []
+
+    class Remote(http.server.BaseHTTPRequestHandler):
+        """Wants a login, and lets nobody in."""
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            asked.append(self.headers.get("Authorization", ""))
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="rookery"')
+            self.end_headers()
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Remote)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        remote = f"http://127.0.0.1:{server.server_address[1]}/rookery.git"
+        login = json.dumps({"username": "operator", "password": "of-nobody-else"})
+        refused = site.publish("--remote", remote, "--push", "--login", stdin=login)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert refused.returncode == 1
+    assert f"Basic {base64.b64encode(b'operator:of-nobody-else').decode()}" in asked
+    assert "of-nobody-else" not in refused.stdout + refused.stderr

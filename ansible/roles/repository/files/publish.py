@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Bring the source of the platform and the facts of one site together in a git work tree, and push them.
 
-    publish.py WORK_TREE --source COMMIT --site FOLDER [--remote URL] [--branch main] [--push]
+    publish.py WORK_TREE --source COMMIT --site FOLDER [--remote URL] [--branch main] [--push] [--login]
 
 The tree starts from the remote's branch where there is one (releases and changes by hand are there), takes in the
 source's commits by a merge, and lays the site's files over k8s/site. Prints one line for each thing that it changed, so
-that nothing printed means nothing changed. The login is in the environment: GIT_USERNAME and GIT_PASSWORD.
+that nothing printed means nothing changed. With --login standard input is a JSON object with `username` and `password`:
+a command line or the environment of a task can be read by others.
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -149,9 +151,14 @@ def main() -> int:
     parser.add_argument("--remote", default="")
     parser.add_argument("--branch", default="main")
     parser.add_argument("--push", action="store_true")
+    parser.add_argument("--login", action="store_true")
     options = parser.parse_args()
     if options.push and not options.remote:
         parser.error("--push needs --remote")
+    if options.login:
+        login = json.load(sys.stdin)
+        # Git asks for them by HELPER, in the environment of its own process.
+        os.environ |= {"GIT_USERNAME": login["username"], "GIT_PASSWORD": login["password"]}
     try:
         for line in publish(Tree(options.tree), options):
             print(line)
