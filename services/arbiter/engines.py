@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from services.arbiter.decide import FAILED, REFUSED, RUNNING, SUCCEEDED
 from services.arbiter.settings import ArbiterSettings
-from services.common.errors import Conflict, Unavailable
+from services.common.errors import Conflict
 from workflows.local.runs import Run, failed_step
 
 if TYPE_CHECKING:
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 TEMPLATE = "train-model"
 _EVALUATION = "evaluate"
 _REFUSED_CODE = "3"
-_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _log = logging.getLogger(__name__)
 
 
@@ -82,7 +80,7 @@ class LocalEngine:
 class ClusterEngine:
     """Argo Workflows, by the Kubernetes API and the token of the pod's service account."""
 
-    def __init__(self, url: str, namespace: str, account: Path = _ACCOUNT) -> None:
+    def __init__(self, url: str, namespace: str, account: Path | None = None) -> None:
         self._account, self._url, self._namespace = account, url, namespace
 
     def submit(self, name: str, parameters: Mapping[str, str]) -> None:
@@ -102,18 +100,11 @@ class ClusterEngine:
 
     @contextmanager
     def _workflows(self) -> Iterator[ClusterWorkflows]:
-        # A projected token is replaced on disk long before it ends, so it is read each time.
         from workflows.cluster.api import Kubernetes
-        from workflows.cluster.kubeconfig import Access
+        from workflows.cluster.kubeconfig import ACCOUNT, account_access
         from workflows.cluster.workflows import ClusterWorkflows
 
-        try:
-            token = (self._account / "token").read_text().strip()
-            tls = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
-        except OSError as error:
-            raise Unavailable(f"there is no token for the Kubernetes API: {error.strerror}") from error
-        access = Access("in-cluster", self._url, tls, {"Authorization": f"Bearer {token}"})
-        kube = Kubernetes(access, patience_seconds=0)
+        kube = Kubernetes(account_access(self._url, self._account or ACCOUNT), patience_seconds=0)
         try:
             yield ClusterWorkflows(kube, self._namespace)
         finally:

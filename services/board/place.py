@@ -15,7 +15,7 @@ from services.common.errors import RookeryError
 from workflows.cluster.api import Kubernetes
 from workflows.cluster.environments import environment_statuses as statuses_there
 from workflows.cluster.environments import verify_there
-from workflows.cluster.kubeconfig import load_access
+from workflows.cluster.kubeconfig import Access, account_access, load_access
 from workflows.cluster.site import Site
 from workflows.cluster.workflows import declared_parameters
 from workflows.commands.templates import RENDERED
@@ -127,13 +127,12 @@ class LocalPlace:
 
 
 class ClusterPlace:
-    """The cluster of a context of the kubeconfig."""
+    """A cluster: that of a context of the kubeconfig, or the one that the board is a pod of."""
 
-    def __init__(self, kubeconfig: Path | None, context: str | None, cache: Path) -> None:
-        access = load_access(kubeconfig, context)
+    def __init__(self, access: Access, cache: Path) -> None:
         self._site = Site(Kubernetes(access, patience_seconds=_PATIENCE_SECONDS), cache)
         self._lock = threading.Lock()
-        self.title = f"the cluster {access.context}"
+        self.title = "this cluster" if access.inside else f"the cluster {access.context}"
         self.work: Workplace = There(self._site, " --cluster")
         self.explain: Explain = _remembering()
 
@@ -190,9 +189,10 @@ def open_place(settings: BoardSettings, platform: PlatformSettings) -> Iterator[
 
     Raises:
         NotFound, InvalidInput: no such context of the kubeconfig.
+        Unavailable: the pod has no account of the cluster.
     """
     place: Place = (
-        ClusterPlace(settings.kubeconfig, settings.context or None, settings.state_dir / "sites")
+        ClusterPlace(_access(settings), settings.state_dir / "sites")
         if settings.cluster
         else LocalPlace(platform)
     )
@@ -207,9 +207,16 @@ def check_place(settings: BoardSettings) -> None:
 
     Raises:
         NotFound, InvalidInput: no such kubeconfig, or no such context in it.
+        Unavailable: the pod has no account of the cluster.
     """
     if settings.cluster:
-        load_access(settings.kubeconfig, settings.context or None)
+        _access(settings)
+
+
+def _access(settings: BoardSettings) -> Access:
+    if settings.kubernetes_url:
+        return account_access(settings.kubernetes_url)
+    return load_access(settings.kubeconfig, settings.context or None)
 
 
 def _remembering() -> Explain:

@@ -34,6 +34,11 @@ class BoardSettings(Settings):
     cluster: bool = Field(False, description="show the cluster of the kubeconfig, not this machine")
     context: str = Field("", description="context of the kubeconfig; empty: the current one")
     kubeconfig: Path | None = Field(None, description="kubeconfig; empty: that of KUBECONFIG or the user")
+    kubernetes_url: str = Field(
+        "",
+        description="Kubernetes API of the cluster that the board is a pod of, asked with the pod's account, such as "
+        "https://kubernetes.default.svc; empty: as the kubeconfig says",
+    )
     mlflow_url: str = Field("", description="MLflow; empty: not shown")
     train_url: str = Field("", description="train service; empty: not shown")
     evaluate_url: str = Field("", description="evaluate service; empty: not shown")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from services.common.errors import InvalidInput, RookeryError, Unavailable
-from services.data.store import ObjectStoreSettings
+from services.data.store import ObjectStoreSettings, connect
 
 WAIT_SECONDS = 300.0
 
@@ -29,19 +29,25 @@ def bucket_policy(bucket: str) -> dict[str, Any]:
 
 
 def ensure_account(
-    settings: ObjectStoreSettings, account: tuple[str, str], bucket: str, wait_seconds: float = WAIT_SECONDS
+    settings: ObjectStoreSettings,
+    account: tuple[str, str],
+    bucket: str,
+    wait_seconds: float = WAIT_SECONDS,
+    *,
+    make_bucket: bool = False,
 ) -> None:
     """Make or renew an account, its key and its policy, as the root that the settings name.
 
     Args:
         account: access key and secret key.
+        make_bucket: also make the bucket, if there is none; else whoever has the account makes it.
 
     Raises:
         InvalidInput: the account is the root itself, or the store refuses it; the text never has a key.
         Unavailable: the store does not answer within `wait_seconds`.
     """
     from minio.credentials.providers import StaticProvider
-    from minio.error import MinioAdminException
+    from minio.error import MinioAdminException, S3Error
     from minio.minioadmin import MinioAdmin
     from urllib3.exceptions import HTTPError
 
@@ -59,12 +65,16 @@ def ensure_account(
             admin.policy_add(f"bucket-{bucket}", policy=bucket_policy(bucket))
             admin.user_add(*account)
             admin.policy_set(f"bucket-{bucket}", user=account[0])
+            if make_bucket:
+                with connect(settings) as client:
+                    if not client.bucket_exists(bucket):
+                        client.make_bucket(bucket)
             return
         except MinioAdminException as error:
             if not str(error._code).startswith("5"):
                 raise InvalidInput(f"the object store refuses the account: {error._code}") from error
             problem: Exception = error
-        except (HTTPError, OSError) as error:
+        except (S3Error, HTTPError, OSError) as error:
             problem = error
         if time.monotonic() > end:
             raise Unavailable(
@@ -79,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("bucket")
     for name in ("root-user", "root-password", "access-key", "secret-key"):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--make-bucket", action="store_true", help="also make the bucket, if there is none")
     given = parser.parse_args(arguments)
     try:
         root, password, access, secret = (
@@ -86,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for path in (given.root_user, given.root_password, given.access_key, given.secret_key)
         )
         settings = ObjectStoreSettings.read(access_key=root, secret_key=password)
-        ensure_account(settings, (access, secret), given.bucket)
+        ensure_account(settings, (access, secret), given.bucket, make_bucket=given.make_bucket)
     except OSError as error:
         print(f"a key cannot be read: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import httpx
@@ -42,6 +43,7 @@ class Kubernetes:
         self._client = httpx.Client(
             base_url=access.server,
             headers=access.headers,
+            auth=_Token(access.token) if access.token is not None else None,
             verify=access.tls if access.tls is not None else True,
             timeout=_SECONDS,
             trust_env=False,
@@ -101,6 +103,21 @@ class Kubernetes:
     def _silent(self, error: httpx.TransportError) -> Unavailable:
         where = f"the cluster of context {self.access.context} at {self.access.server}"
         return Unavailable(f"{where} does not answer: {type(error).__name__}: {error}")
+
+
+class _Token(httpx.Auth):
+    """The token that a file holds at the time of each request."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        try:
+            token = self._file.read_text().strip()
+        except OSError as error:
+            raise Unavailable(f"there is no token for the Kubernetes API: {error.strerror}") from error
+        request.headers["Authorization"] = f"Bearer {token}"
+        yield request
 
 
 def _error(answer: httpx.Response, path: str) -> RookeryError:

@@ -23,21 +23,29 @@ from services.common.errors import InvalidInput, NotFound, Unavailable
 
 _PLUGIN_SECONDS = 60.0
 _DEFAULT = "~/.kube/config"
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 @dataclass(frozen=True)
 class Access:
-    """One context of a kubeconfig.
+    """One context of a kubeconfig, or the account of a pod in the cluster itself.
 
     Attributes:
         headers: that say who it is, if no client certificate in `tls` does.
         tls: None for a server without TLS.
+        token: of a pod's account, which is replaced long before it ends and so read for each request.
     """
 
     context: str
     server: str
     tls: ssl.SSLContext | None
     headers: dict[str, str] = field(default_factory=dict, repr=False)
+    token: Path | None = None
+
+    @property
+    def inside(self) -> bool:
+        """Whether this process is a pod of the cluster, which reaches every Service by its name."""
+        return self.token is not None
 
 
 def load_access(kubeconfig: Path | None = None, context: str | None = None) -> Access:
@@ -74,6 +82,25 @@ def load_access(kubeconfig: Path | None = None, context: str | None = None) -> A
     server = str(cluster["server"]).rstrip("/")
     tls = _tls(cluster, user) if server.startswith("https://") else None
     return Access(name, server, tls, _headers(user))
+
+
+def account_access(server: str, account: Path = ACCOUNT) -> Access:
+    """The access that a pod has by its service account.
+
+    Args:
+        server: address of the Kubernetes API.
+        account: folder with `token` and `ca.crt`.
+
+    Raises:
+        Unavailable: the pod was given no token.
+    """
+    token = account / "token"
+    try:
+        token.read_bytes()
+        tls = ssl.create_default_context(cafile=str(account / "ca.crt"))
+    except OSError as error:
+        raise Unavailable(f"there is no token for the Kubernetes API: {error.strerror}") from error
+    return Access("of this pod", server.rstrip("/"), tls, token=token)
 
 
 def _files() -> list[Path]:

@@ -74,11 +74,13 @@ class Site:
         return self._settings
 
     def reach(self, url: str) -> str:
-        """An address of this machine for one inside the cluster; any other address as it is.
+        """An address of this machine for one inside the cluster; any other as it is, and each from inside.
 
         Raises:
             NotFound: there is no such Service, or nothing ready behind it.
         """
+        if self.kube.access.inside:
+            return url
         parts = urlsplit(url if "://" in url else f"http://{url}")
         labels = (parts.hostname or "").split(".")
         if len(labels) < 3 or labels[2] != "svc":

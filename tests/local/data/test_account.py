@@ -34,6 +34,12 @@ def test_an_account_has_its_bucket_and_nothing_else(minio_store: Store) -> None:
             refused()
 
 
+def test_a_bucket_is_made_once_with_its_account(minio_store: Store) -> None:
+    for _ in range(2):
+        ensure_account(minio_store.settings, ("maker", "maker-secret"), "made-for-it", make_bucket=True)
+    assert list(client(minio_store, "maker", "maker-secret").list_objects("made-for-it")) == []
+
+
 def test_the_root_is_no_account(minio_store: Store) -> None:
     root = minio_store.settings.access_key.get_secret_value()
     with pytest.raises(InvalidInput, match="cannot be the store's root"):

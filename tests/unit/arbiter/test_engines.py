@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from services.arbiter import engines as module
 from services.arbiter.decide import FAILED, REFUSED, RUNNING, SUCCEEDED
 from services.arbiter.engines import ClusterEngine, LocalEngine, open_engine, outcome_of
 from services.arbiter.settings import ArbiterSettings
@@ -67,7 +66,7 @@ class Workflows:
 
     def __init__(self, kube: Any, namespace: str) -> None:
         assert namespace == "rookery-workflows"
-        assert kube.access.headers == {"Authorization": "Bearer a-token"}
+        assert kube.access.token.read_text() == "a-token\n"
 
     def submit_template(self, name: str, parameters: dict[str, str], *, called: str) -> str:
         if called in self.made:
@@ -86,7 +85,7 @@ def test_on_a_cluster_the_token_of_the_pod_is_used_and_a_name_is_taken_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("workflows.cluster.workflows.ClusterWorkflows", Workflows)
-    monkeypatch.setattr(module.ssl, "create_default_context", lambda cafile: None)
+    monkeypatch.setattr("workflows.cluster.kubeconfig.ssl.create_default_context", lambda cafile: None)
     engine = ClusterEngine("http://127.0.0.1:1", "rookery-workflows", tmp_path)
     with pytest.raises(Unavailable, match="no token"):
         engine.submit("train-model-1", {})

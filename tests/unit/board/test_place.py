@@ -10,11 +10,12 @@ import yaml
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from services.board.place import ClusterPlace, LocalPlace, open_place
+from services.board.place import ClusterPlace, LocalPlace, check_place, open_place
 from services.board.settings import BoardSettings
 from services.common.errors import NotFound
 from tests.support.asgi import serving
 from tests.support.board import World
+from workflows.cluster.kubeconfig import account_access
 from workflows.local.settings import PlatformSettings
 from workflows.release.application import load_application
 
@@ -115,3 +116,15 @@ def test_a_cluster_by_the_code_behind_the_command_line(tmp_path: Path) -> None:
             assert sent["requested-by"] == "Ada"
             with pytest.raises(NotFound, match="not installed"):
                 place.check()
+
+
+def test_the_cluster_that_the_board_is_a_pod_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("a-token")
+    monkeypatch.setattr("workflows.cluster.kubeconfig.ssl.create_default_context", lambda cafile: None)
+    monkeypatch.setattr("services.board.place.account_access", lambda url: account_access(url, tmp_path))
+    with serving(cluster([])) as client:
+        settings = BoardSettings.read(cluster=True, kubernetes_url=str(client.base_url), state_dir=tmp_path)
+        check_place(settings)
+        with open_place(settings, PlatformSettings(home=tmp_path)) as place:
+            assert place.title == "this cluster"
+            assert [run.name for run in place.runs(5)] == ["train-model-x1"]
