@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LOCKS = ["serve", "evaluate", "train", "monitor", "notify"]
+LOCKS = ["serve", "evaluate", "train", "monitor", "notify", "arbiter", "board"]
 OTHERS = ["tracking", "workflows"]
 _PIN = re.compile(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)", re.MULTILINE)
 
