@@ -38,7 +38,13 @@ def deliver_release() -> WorkflowTemplate:
     )
     with template:
         deliver = step(
-            STEP, delivery.deliver_release, deadline_seconds=3600, retries=10, git=True, watches=True
+            STEP,
+            delivery.deliver_release,
+            deadline_seconds=3600,
+            retries=10,
+            git=True,
+            watches=True,
+            tokens=("notices",),
         )
         with Steps(name="main", inputs=[Parameter(name=item.name) for item in PARAMETERS]):
             Step(

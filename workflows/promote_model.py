@@ -66,10 +66,21 @@ def promote_model() -> WorkflowTemplate:
         deadline_seconds=7 * 24 * 3600,
     )
     with template:
-        check = step("check-promotion", releasing.check_promotion, deadline_seconds=300, git=True)
+        check = step(
+            "check-promotion",
+            releasing.check_promotion,
+            deadline_seconds=300,
+            git=True,
+            tokens=("monitor",),
+        )
         approve = Suspend(name="await-approval")
         commit = step(
-            "commit-promotion", releasing.commit_promotion, deadline_seconds=600, retries=5, git=True
+            "commit-promotion",
+            releasing.commit_promotion,
+            deadline_seconds=600,
+            retries=5,
+            git=True,
+            tokens=("monitor",),
         )
         asked = "{{workflow.parameters.approval}} == required"
         with Steps(name="main"):

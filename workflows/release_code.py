@@ -80,7 +80,15 @@ def release_code() -> WorkflowTemplate:
             )
         settle = LooseEnd(
             "settle",
-            step("settle-code", coding.settle_code, deadline_seconds=3600, retries=5, git=True, watches=True),
+            step(
+                "settle-code",
+                coding.settle_code,
+                deadline_seconds=3600,
+                retries=5,
+                git=True,
+                watches=True,
+                tokens=("notices",),
+            ),
             {**whole("application", "mlflow-ip"), **WORKFLOW_IDENTITY},
         )
         add_conclusion(NAME, settle)

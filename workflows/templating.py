@@ -59,6 +59,7 @@ def step(
     retries: int = 3,
     git: bool = False,
     watches: bool = False,
+    tokens: tuple[str, ...] = (),
 ) -> Script:
     """A template that runs one function of `workflows.steps`.
 
@@ -71,7 +72,11 @@ def step(
         git: whether it reads or writes the repository, and so is given the user and password of it. A site whose
             remote asks nobody has no such Secret.
         watches: whether it watches the pods of an environment, and so has a token of its own for the Kubernetes API.
+        tokens: services that it tells or asks something: `notices` (people), `arbiter`, `monitor`. What they want to
+            be told is in the Secrets of these names; a site without such a service has none.
     """
+    secrets = [(f"ROOKERY_GIT_{key.upper()}", GIT_SECRET, key) for key in ("username", "password") if git]
+    secrets += [(f"ROOKERY_{name.upper()}_TOKEN", name, "token") for name in tokens]
     inputs, outputs = interface(function)
     return Script(
         name=name,
@@ -83,9 +88,7 @@ def step(
         image=IMAGE,
         image_pull_policy="IfNotPresent",
         env_from=[EnvFromSource(config_map_ref=ConfigMapEnvSource(name=CONFIG_MAP))],
-        env=[_secret("ROOKERY_GIT_USERNAME", "username"), _secret("ROOKERY_GIT_PASSWORD", "password")]
-        if git
-        else None,
+        env=[_secret(*one) for one in secrets] or None,
         service_account_name=DELIVERY_ACCOUNT if watches else None,
         automount_service_account_token=True if watches else None,
         # Argo's own container in the pod keeps the account that may only write results.
@@ -115,8 +118,8 @@ def step(
     )
 
 
-def _secret(variable: str, key: str) -> EnvVar:
-    reference = SecretKeySelector(name=GIT_SECRET, key=key, optional=True)
+def _secret(variable: str, secret: str, key: str) -> EnvVar:
+    reference = SecretKeySelector(name=secret, key=key, optional=True)
     return EnvVar(name=variable, value_from=EnvVarSource(secret_key_ref=reference))
 
 
@@ -162,6 +165,7 @@ def settling(environment: str, on_failure: str) -> LooseEnd:
             retries=5,
             git=True,
             watches=True,
+            tokens=("notices",),
         ),
         {
             **whole("application", "mlflow-ip"),
@@ -178,7 +182,7 @@ def add_conclusion(template_name: str, *loose_ends: LooseEnd, success_is_told: b
     Args:
         success_is_told: the last step records and tells a success itself, so the handler starts nothing then.
     """
-    record = step("record-result", conclusion.conclude, deadline_seconds=120, retries=2)
+    record = step("record-result", conclusion.conclude, deadline_seconds=120, retries=2, tokens=("notices",))
     with Steps(name="conclude"):
         for end in loose_ends:
             Step(

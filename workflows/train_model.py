@@ -72,7 +72,9 @@ def train_model() -> WorkflowTemplate:
         wait = step(
             "wait-for-training", training.wait_for_training, deadline_seconds=6 * 24 * 3600, retries=20
         )
-        evaluate = step("evaluate", evaluation.evaluate, deadline_seconds=6 * 3600, retries=10)
+        evaluate = step(
+            "evaluate", evaluation.evaluate, deadline_seconds=6 * 3600, retries=10, tokens=("notices",)
+        )
         release = step(
             "release-to-staging", releasing.release_to_staging, deadline_seconds=1800, retries=5, git=True
         )

@@ -28,7 +28,14 @@ def watch_applications() -> WorkflowTemplate:
         deadline_seconds=1800,
     )
     with template:
-        watch = step("watch", watching.watch_applications, deadline_seconds=900, retries=2, git=True)
+        watch = step(
+            "watch",
+            watching.watch_applications,
+            deadline_seconds=900,
+            retries=2,
+            git=True,
+            tokens=("arbiter", "monitor"),
+        )
         with Steps(name="main"):
             Step(name="watch", template=watch, arguments=whole("application", "schedule"))
         add_conclusion(NAME)

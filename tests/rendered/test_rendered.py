@@ -29,6 +29,17 @@ WITHOUT_GIT = {
     "workflows.steps.packaging:build_image",
     "workflows.steps.conclusion:conclude",
 }
+GIT_LOGIN = {f"ROOKERY_GIT_{key.upper()}": ("git-release", key) for key in ("username", "password")}
+TOKENS = {
+    "notices": {*WATCHES, "workflows.steps.evaluation:evaluate", "workflows.steps.conclusion:conclude"},
+    "arbiter": {"workflows.steps.watching:watch_applications"},
+    "monitor": {
+        "workflows.steps.watching:watch_applications",
+        "workflows.steps.releasing:check_promotion",
+        "workflows.steps.releasing:commit_promotion",
+    },
+}
+"""Service → the steps that are given its token."""
 
 
 def ids(pair: tuple[str, dict[str, Any]]) -> str:
@@ -108,7 +119,7 @@ def test_a_step_fits_pod_security_restricted(pair: tuple[str, dict[str, Any]]) -
 
 
 @pytest.mark.parametrize("pair", CONTAINERS, ids=ids)
-def test_only_what_watches_pods_has_a_token_and_only_what_needs_git_its_password(
+def test_a_step_is_given_the_tokens_and_the_login_that_it_needs_and_no_other(
     pair: tuple[str, dict[str, Any]],
 ) -> None:
     template = pair[1]
@@ -122,11 +133,13 @@ def test_only_what_watches_pods_has_a_token_and_only_what_needs_git_its_password
         for entry in template["script"].get("env", [])
         if "valueFrom" in entry
     }
-    if function in WITHOUT_GIT:
-        assert secrets == {}
-    else:
-        assert set(secrets) == {"ROOKERY_GIT_USERNAME", "ROOKERY_GIT_PASSWORD"}
-        assert {one["name"] for one in secrets.values()} == {"git-release"}
+    assert all(one["optional"] for one in secrets.values())
+    named = {name: (one["name"], one["key"]) for name, one in secrets.items()}
+    told = {name for name, functions in TOKENS.items() if function in functions}
+    assert named == {
+        **({f"ROOKERY_{name.upper()}_TOKEN": (name, "token") for name in told}),
+        **({} if function in WITHOUT_GIT else GIT_LOGIN),
+    }
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
