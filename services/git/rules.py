@@ -1,7 +1,8 @@
 """Who may push what: asked by the hook `pre-receive` before any branch moves.
 
-The user `release`, whose password the workflows have, can do one thing: choose by digest which image an environment
-runs. A release component may hold nothing else, so that a stolen password starts no workload of somebody's own making.
+The user `release`, whose password the workflows have, can do one thing: choose by digest which image of our registry an
+environment runs. A release component may hold nothing else, so that a stolen password starts no workload of somebody's
+own making.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ def _check_release(settings: GitServerSettings, user: str, update: Update) -> No
         if len(parents) != 1:
             raise NotAllowed(f"commit {commit[:12]} is a merge; the user {user} may push plain commits only")
         for change in _changes(parents[0], commit):
-            _check_change(user, update, commit, change)
+            _check_change(settings, user, update, commit, change)
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,9 @@ def _changes(parent: str, commit: str) -> Iterator[_Change]:
         yield _Change(mode, blob, path)
 
 
-def _check_change(user: str, update: Update, commit: str, change: _Change) -> None:
+def _check_change(
+    settings: GitServerSettings, user: str, update: Update, commit: str, change: _Change
+) -> None:
     where = f"commit {commit[:12]}, {change.path!r}"
     known = _FOLDER.fullmatch(change.path)
     if known is None:
@@ -130,11 +133,17 @@ def _check_change(user: str, update: Update, commit: str, change: _Change) -> No
     if size > _MAX_FILE_BYTES:
         raise NotAllowed(f"{where}: {size} bytes; allowed: {_MAX_FILE_BYTES}")
     if known[2] == "kustomization.yaml":
-        text = _git("cat-file", "blob", change.blob) + "\n"
-        if not _COMPONENT.fullmatch(text) and not _EMPTY.fullmatch(text):
-            raise NotAllowed(
-                f"{where}: a release names one image by digest, or nothing, and has no other content"
-            )
+        _check_component(settings, where, _git("cat-file", "blob", change.blob) + "\n")
+
+
+def _check_component(settings: GitServerSettings, where: str, text: str) -> None:
+    found = _COMPONENT.fullmatch(text)
+    if found is None and not _EMPTY.fullmatch(text):
+        raise NotAllowed(
+            f"{where}: a release names one image by digest, or nothing, and has no other content"
+        )
+    if found and not found["image"].startswith(settings.images):
+        raise NotAllowed(f"{where}: a release names an image below {settings.images}, not {found['image']}")
 
 
 def _git(*arguments: str) -> str:

@@ -39,6 +39,7 @@ class GitServerSettings:
     )
     writers: str = _setting("operator", "users who may write everything, comma separated")
     releasers: str = _setting("release", "users who may write release folders only; all others only read")
+    images: str = _setting("", "what the name of every released image begins with; empty: any name")
     public_url: str = _setting(
         "http://git.rookery.svc/rookery.git", "address of the repository as Argo CD knows it"
     )
@@ -100,6 +101,7 @@ class GitServerSettings:
             ("root", r"/[A-Za-z0-9._/-]*"),
             ("scratch", r"/[A-Za-z0-9._/-]*"),
             ("users_file", r"/[A-Za-z0-9._/-]*"),
+            ("images", r"([a-z0-9][a-z0-9._:/-]*/)?"),
             ("webhook_url", r"(https?://[^\s\"\\]+)?"),
             ("public_url", r"https?://[^\s\"\\]+"),
         ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import kubernetes_validate
 import pytest
@@ -15,6 +16,7 @@ from services.tracking.settings import TrackingSettings
 from services.train.settings import TrainSettings
 from tests.manifests.conftest import Built
 from tests.support.manifests import FACTS, IMAGES, KUBERNETES, ROOT, Resource, containers, one, pod_templates
+from workflows.release.images import open_images
 from workflows.release.reference import RegistrySettings
 from workflows.steps.settings import StepSettings
 
@@ -270,6 +272,14 @@ def test_the_steps_know_every_setting(site: Built) -> None:
     assert (
         settings["ROOKERY_ENVIRONMENT_URL"].format(application="a", environment="b") == "http://serve.a-b.svc"
     )
+
+
+def test_the_git_server_lets_in_images_of_the_steps_registry_alone(site: Built) -> None:
+    settings = one(site["k8s/pipeline/workflows"], "ConfigMap", "rookery")["data"]
+    container = one(site["k8s/platform/git"], "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    given = {variable["name"]: variable.get("value") for variable in container["env"]}
+    images = open_images(settings["ROOKERY_IMAGES"], Path("unused"))
+    assert images.name("digits") == f"{given['ROOKERY_GITSERVER_IMAGES']}digits"
 
 
 def test_the_playbook_writes_facts_that_the_manifests_read() -> None:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from tests.support.cluster import Cluster
+from workflows.release.component import render_component
 
 RELEASE = "k8s/apps/digits/canary/release/kustomization.yaml"
 
@@ -34,6 +35,11 @@ def _tag_instead_of_digest(folder: Path) -> None:
     (folder / RELEASE).write_text("\n".join([*lines, "  newTag: latest", ""]))
 
 
+def _of_another_registry(folder: Path) -> None:
+    image = "elsewhere.example/rookery/digits"
+    (folder / RELEASE).write_bytes(render_component(image, f"sha256:{'0' * 64}", "1"))
+
+
 def _link(folder: Path) -> None:
     (folder / RELEASE).unlink()
     (folder / RELEASE).symlink_to("/etc/passwd")
@@ -51,6 +57,7 @@ REFUSED: dict[str, Callable[[Path], None]] = {
     ),
     "a release that brings resources": _resources,
     "a release by tag": _tag_instead_of_digest,
+    "an image of another registry": _of_another_registry,
     "a release that is a link": _link,
 }
 
@@ -68,7 +75,7 @@ def test_the_workflows_can_push_nothing_but_releases(
     assert pushed.returncode != 0
     assert (
         "may write" in pushed.stderr
-        or "a release names" in pushed.stderr
+        or "a release names" in pushed.stderr  # one image by digest, of our registry
         or "no such environment" in (pushed.stderr)
         or "not a plain file" in pushed.stderr
     ), pushed.stderr

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from services.git.rules import _COMPONENT, _EMPTY, Update, parse_updates
+import pytest
+
+from services.git.rules import _COMPONENT, _EMPTY, NotAllowed, Update, _check_component, parse_updates
+from services.git.settings import GitServerSettings
 from tests.support.release import digest
 from workflows.release.component import EMPTY, render_component
 
@@ -11,6 +14,19 @@ def test_every_component_that_a_release_writes_is_let_in() -> None:
     for name in ("rookery/digits", "registry.rookery.svc:5000/lab/rookery/own-birds", "127.0.0.1:5000/a"):
         assert _COMPONENT.fullmatch(render_component(name, digest("x"), "12").decode())
     assert _EMPTY.fullmatch(EMPTY.decode())
+
+
+@pytest.mark.parametrize(
+    "name", ["elsewhere.example/rookery/digits", "registry.rookery.svc:5000/other/digits", "rookery/digits"]
+)
+def test_an_image_that_is_not_of_our_registry_is_not_let_in(name: str) -> None:
+    settings = GitServerSettings(images="registry.rookery.svc:5000/rookery/")
+    _check_component(settings, "x", render_component(f"{settings.images}digits", digest("x"), "1").decode())
+    _check_component(settings, "x", EMPTY.decode())
+    component = render_component(name, digest("x"), "1").decode()
+    _check_component(GitServerSettings(), "x", component)
+    with pytest.raises(NotAllowed, match=f"below registry.rookery.svc:5000/rookery/, not {name}"):
+        _check_component(settings, "x", component)
 
 
 def test_updates_are_read_as_git_writes_them() -> None:
