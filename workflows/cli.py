@@ -22,6 +22,7 @@ from workflows.commands import (
     releases,
     retraining,
     runs,
+    share,
     simulate,
     upkeep,
 )
@@ -71,8 +72,8 @@ def options(
     Chosen.kubeconfig = kubeconfig
 
 
-for module in (platform, runs, releases, quarantine, prune, retraining, label, upkeep, simulate, infra):
-    module.add_to(app)
+for group in (platform, runs, releases, share, quarantine, prune, retraining, label, upkeep, simulate, infra):
+    group.add_to(app)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

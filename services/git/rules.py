@@ -25,10 +25,18 @@ _MAX_COMMITS = 200
 _MAX_FILE_BYTES = 4 << 20
 _DIGEST = r"sha256:[0-9a-f]{64}"
 _HEAD = r"apiVersion: kustomize\.config\.k8s\.io/v1alpha1\nkind: Component\n"
+# How much of the live traffic the environment before this one gets: two weights that make 100, at most half.
+_WEIGHT = r'"op": "replace", "path": "/spec/rules/0/backendRefs/{}/weight", "value": (?P<{}>{})'
 _COMPONENT = re.compile(
     _HEAD
     + rf"images:\n- name: rookery/model\n  newName: (?P<image>[a-z0-9][a-z0-9._:/-]{{0,200}})\n  digest: {_DIGEST}\n"
     + r"configMapGenerator:\n- name: release\n  literals:\n(?:  - ROOKERY_SERVE_[A-Z_]+=[A-Za-z0-9._:-]*\n){0,10}"
+    + r"(?:patches:\n- target:\n    kind: HTTPRoute\n  patch: '\[\{"
+    + _WEIGHT.format(0, "live", "[5-9][0-9]")
+    + r"\}, "
+    + r"\{"
+    + _WEIGHT.format(1, "canary", "[1-9]|[1-4][0-9]|50")
+    + r"\}\]'\n)?"
 )
 _EMPTY = re.compile(_HEAD + r"replicas:\n- name: serve\n  count: 0\n")
 
@@ -144,6 +152,8 @@ def _check_component(settings: GitServerSettings, where: str, text: str) -> None
         )
     if found and not found["image"].startswith(settings.images):
         raise NotAllowed(f"{where}: a release names an image below {settings.images}, not {found['image']}")
+    if found and found["canary"] and int(found["canary"]) + int(found["live"]) != 100:
+        raise NotAllowed(f"{where}: the weights of a share of live traffic make 100 together")
 
 
 def _git(*arguments: str) -> str:

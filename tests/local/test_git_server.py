@@ -25,6 +25,8 @@ from workflows.release.gitops import GitOps
 from workflows.release.release import promote, release
 from workflows.release.rollback import rollback
 from workflows.release.settings import GitSettings
+from workflows.release.share import GATEWAY_FACT, with_share
+from workflows.release.sharing import read_sharing, set_share
 
 STAGING = "k8s/apps/digits/staging/release"
 COMPONENT = f"{STAGING}/kustomization.yaml"
@@ -156,6 +158,24 @@ def test_releases_promotions_and_rollbacks_are_let_in(server: GitServer, tmp_pat
     release(gitops, evidence(3))
 
 
+def test_a_share_of_live_traffic_is_let_in(server: GitServer, work: Path, tmp_path: Path) -> None:
+    write(work, GATEWAY_FACT, "- op: test\n")
+    commit(work)
+    assert server.push(work, "operator").returncode == 0
+    login = GitSettings(username="release", password=SecretStr("release-word"))
+    gitops = GitOps(server.url(), tmp_path / "cache", login)
+    for version, last in (("21", 2), ("22", 1)):
+        release(gitops, evidence(version))
+        for source, target in (("staging", "canary"), ("canary", "production"))[:last]:
+            promote(gitops, "digits", source, target, version, running=runs(version), requested_by="t",
+                    workflow=f"p{version}")  # fmt: skip
+    done, _ = set_share(gitops, "digits", 10, verified=lambda _: None, requested_by="t", workflow="share")
+    assert done.share == 10
+    release(gitops, evidence(23))
+    promote(gitops, "digits", "staging", "canary", "23", running=runs(23), requested_by="t", workflow="p23")
+    assert read_sharing(gitops.tree(), "digits").share == 0
+
+
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a manifest": (
         lambda w: write(w, "k8s/apps/digits/staging/kustomization.yaml", "x"),
@@ -179,6 +199,10 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a patch": (
         lambda w: write(w, COMPONENT, GOOD + "patches:\n- patch: '[]'\n  target: {kind: Deployment}\n"),
         "one image by digest",
+    ),
+    "weights that do not make 100": (
+        lambda w: write(w, COMPONENT, with_share(GOOD.encode(), 10).decode().replace("90", "80")),
+        "make 100 together",
     ),
     "another setting": (
         lambda w: write(w, COMPONENT, GOOD.replace("ROOKERY_SERVE_MODEL_VERSION", "LD_PRELOAD")),

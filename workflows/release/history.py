@@ -14,10 +14,12 @@ from workflows.release.component import component_path, image_of, release_folder
 from workflows.release.evidence import Evidence, evidence_path, released
 from workflows.release.git import Git, GitError
 from workflows.release.quarantine import Entry, find
+from workflows.release.share import share_of
 from workflows.release.tree import Tree
 
 _FIELDS = ("%H", "%ct", "%an", "%s", "%(trailers:only,unfold)")
 _BY_HAND = "by-hand"
+SHARE = "share"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Step:
 
     Attributes:
         at: when it was committed, UTC, ISO 8601.
-        action: release, promote, rollback, revert, quarantine, lift, or by-hand without our trailers.
+        action: release, promote, rollback, revert, quarantine, lift, or by-hand without our trailers; share when
+            only the share of live traffic was changed, be it by a release to another environment.
         image_digest: what the environment should run after it; nothing when nothing.
         evidence: as it was committed; nothing when there is none or it cannot be read.
         trailers: of the commit message.
@@ -67,6 +70,7 @@ class Why:
         since: the commit that brought the digest in.
         path: the steps by which the same image came here, oldest first, over all environments.
         quarantined: an entry that shuts the running digest out, if there is one.
+        share: percent of its live traffic that the environment before it gets.
     """
 
     application: str
@@ -75,6 +79,7 @@ class Why:
     since: Step | None
     path: list[Step]
     quarantined: Entry | None
+    share: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -85,6 +90,7 @@ class Why:
             "since": self.since.as_dict() if self.since else None,
             "path": [step.as_dict() for step in self.path],
             "quarantined": self.quarantined.model_dump(mode="json") if self.quarantined else None,
+            "share": self.share,
         }
 
     def sentences(self) -> list[str]:
@@ -108,6 +114,8 @@ class Why:
             lines.append(f"Its promotion stood on {_standing(proof.stands_on)}.")
         if "Reason" in since.trailers:
             lines.append(f"The reason given: {since.trailers['Reason']}")
+        if self.share:
+            lines.append(f"{self.share} % of its live traffic goes to the environment before it.")
         if self.quarantined:
             lines.append(
                 f"Its digest is in quarantine since {self.quarantined.at}: {self.quarantined.reason}"
@@ -155,7 +163,7 @@ def steps(
                 at=datetime.fromtimestamp(int(when), UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
                 author=author,
                 subject=subject,
-                action=trailers.get("Action", _BY_HAND),
+                action=_action(trailers, environment),
                 image_digest=_image(blobs[2 * at], component),
                 evidence=_evidence(blobs[2 * at + 1], proof),
                 trailers=trailers,
@@ -194,7 +202,8 @@ def why(repository: Path, application: str, environment: str, *, revision: str =
         path.append(before[0])
         place = before[0].evidence.source_environment if before[0].evidence else None
     shut_out = find(tree, application, now.image_digest, now.evidence.bundle_digest)
-    return Why(application, environment, now.evidence, since, path[::-1], shut_out)
+    share = share_of(now.component, component_path(application, environment))
+    return Why(application, environment, now.evidence, since, path[::-1], shut_out, share)
 
 
 def _since(past: list[Step], digest: str) -> Step | None:
@@ -244,6 +253,11 @@ def _blobs(git: Git, names: list[str]) -> list[bytes | None]:
             blobs.append(output[at : at + size])
             at += size + 1
     return blobs
+
+
+def _action(trailers: Mapping[str, str], environment: str) -> str:
+    elsewhere = trailers.get("To", environment) != environment
+    return SHARE if elsewhere else trailers.get("Action", _BY_HAND)
 
 
 def _trailers(text: str) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from services.common.digest import short
@@ -16,6 +16,7 @@ from workflows.release.history import Step, steps
 from workflows.release.names import check_token, check_version, one_line
 from workflows.release.quarantine import refuse_quarantined
 from workflows.release.running import RunningModel
+from workflows.release.share import end_share
 from workflows.release.tree import Tree
 
 
@@ -306,13 +307,20 @@ def _since(tree: Tree, application: str, environment: str) -> str:
 
 
 def commit_confined(gitops: GitOps, application: str, environment: str, change: Change) -> Commit:
+    """One commit that changes a release/ folder alone, and ends a share of live traffic that its version got."""
     folder = release_folder(application, environment) + "/"
 
     def confined(tree: Tree) -> Message | Done:
         message = change(tree)
         outside = [path for path in tree.changes if not path.startswith(folder)]
         assert not outside, f"a release changes only {folder}: {outside}"
-        return message
+        ended = end_share(tree, application, environment)
+        if ended is None or isinstance(message, Done):
+            return message
+        said = (
+            f"The {ended[1]} % of the live traffic of {ended[0]} that went to {environment} go there no more."
+        )
+        return replace(message, body=(*message.body, said), trailers={**message.trailers, "Share": "0"})
 
     return gitops.commit(confined)
 

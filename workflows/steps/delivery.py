@@ -2,6 +2,7 @@
 
 from services.common.errors import Unavailable
 from workflows.release.component import release_folder
+from workflows.release.history import SHARE
 from workflows.release.history import steps as past_of
 from workflows.steps.care import Delivery
 from workflows.steps.conclusion import tell
@@ -74,7 +75,8 @@ def settle(
     """See through what the workflow `token` released to one environment; see `settle_release`."""
     tree = repository(settings).tree()
     folder = release_folder(application, environment)
-    past = past_of(tree.git, tree.revision, folder, application, environment)
+    every = past_of(tree.git, tree.revision, folder, application, environment)
+    past = [step for step in every if step.action != SHARE]
     if not past or past[0].trailers.get("Workflow") != token or past[0].action == "revert":
         say(f"nothing of {token} is left to settle in {application} {environment}")
         return

@@ -18,7 +18,7 @@ from workflows.commands.options import Chosen, complete_environment, complete_te
 
 COMMANDS = (
     "app approve cancel decisions demo doctor down history infra label logs plan prune quarantine render resume "
-    "retrain rollback runs simulate status submit up verify why why-rerun"
+    "retrain rollback runs share simulate status submit up verify why why-rerun"
 ).split()
 
 

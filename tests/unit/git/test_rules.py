@@ -8,12 +8,27 @@ from services.git.rules import _COMPONENT, _EMPTY, NotAllowed, Update, _check_co
 from services.git.settings import GitServerSettings
 from tests.support.release import digest
 from workflows.release.component import EMPTY, render_component
+from workflows.release.share import MOST, with_share
 
 
 def test_every_component_that_a_release_writes_is_let_in() -> None:
     for name in ("rookery/digits", "registry.rookery.svc:5000/lab/rookery/own-birds", "127.0.0.1:5000/a"):
         assert _COMPONENT.fullmatch(render_component(name, digest("x"), "12").decode())
     assert _EMPTY.fullmatch(EMPTY.decode())
+
+
+def test_a_share_of_live_traffic_is_let_in_up_to_half() -> None:
+    component = render_component("rookery/digits", digest("x"), "12")
+    for percent in range(1, MOST + 1):
+        assert _COMPONENT.fullmatch(with_share(component, percent).decode()), percent
+    half = with_share(component, 50).decode()
+    for was, becomes in (
+        ("50}]", "51}]"),
+        ("50}]", "0}]"),
+        ("HTTPRoute", "Deployment"),
+        ("rules/0", "rules/1"),
+    ):
+        assert not _COMPONENT.fullmatch(half.replace(was, becomes))
 
 
 @pytest.mark.parametrize(
