@@ -90,9 +90,9 @@ def _first_line(item: object) -> str:
 def _settings() -> str:
     parts = []
     for model in _subclasses(Settings):
-        if model is Settings:
-            continue
         prefix = str(model.model_config.get("env_prefix", ""))  # type: ignore[attr-defined]
+        if not prefix:
+            continue
         rows = [
             [f"`{prefix}{name.upper()}`", _default(field), field.description or ""]
             for name, field in model.model_fields.items()  # type: ignore[attr-defined]
