@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,8 +18,10 @@ from services.arbiter.settings import ArbiterSettings
 from services.arbiter.store import Store, quarantined
 from services.arbiter.telemetry import exposition
 from services.common.answers import add_error_answers
+from services.common.bearer import Bearer
 from services.common.bounded import BoundedBody
-from services.common.errors import InvalidInput, Refused, Unavailable
+from services.common.errors import InvalidInput, Unavailable
+from services.common.hosts import KnownHosts
 from services.common.names import check_name
 
 _JSON = "application/json"
@@ -57,11 +58,6 @@ class QuarantineBody(BaseModel):
     release: bool = Field(False, description="let them go again")
 
 
-class _Unknown(Refused):
-    code = "unauthorized"
-    status = 401
-
-
 def create_app(settings: ArbiterSettings) -> FastAPI:
     """The application; the database is opened, and deciding begins, when it starts."""
 
@@ -77,18 +73,15 @@ def create_app(settings: ArbiterSettings) -> FastAPI:
     app = FastAPI(title="Rookery arbiter", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_answers(app)
     app.add_middleware(BoundedBody, most_bytes=_MOST_BYTES)
-    token = settings.token.get_secret_value()
+    app.add_middleware(KnownHosts, hosts=settings.known_hosts())
+    bearer = Bearer(settings.token, "the arbiter listens to those who know the token")
 
     def known(request: Request) -> None:
-        said = request.headers.get("authorization", "").removeprefix("Bearer ")
         kind = request.headers.get("content-type", "").partition(";")[0].strip()
         if request.method == "POST" and request.headers.get("content-length", "0") != "0" and kind != _JSON:
             # A page of another site cannot send this type without asking first.
             raise InvalidInput("the body must be JSON", value=kind, allowed=f"Content-Type: {_JSON}")
-        if token and not hmac.compare_digest(said.encode(), token.encode()):
-            raise _Unknown(
-                "the arbiter listens to those who know the token", allowed="Authorization: Bearer …"
-            )
+        bearer(request)
 
     _add_taking(app, known)
     _add_answers(app, known)

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from services.arbiter.decide import Policy
-from services.common.settings import Settings, is_local
+from services.common.listening import ClosedSettings
 
 
-class ArbiterSettings(Settings):
+class ArbiterSettings(ClosedSettings):
     """Who may ask for trainings, how often there may be one, and where it is submitted."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_ARBITER_", extra="forbid", frozen=True)
     others = ("ROOKERY_ARBITER_URL",)
 
-    host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(9096, ge=0, le=65535, description="port to listen on; 0: any free one")
     token: SecretStr = Field(
         SecretStr(""), description="what senders of events must say; required beyond this machine"
@@ -67,12 +66,6 @@ class ArbiterSettings(Settings):
         10_000, ge=10, le=1_000_000, description="unanswered events; one more is answered 503"
     )
     keep_days: float = Field(365.0, gt=0, le=3650, description="answered events and decisions go after this")
-
-    @model_validator(mode="after")
-    def _closed(self) -> Self:
-        if not self.token.get_secret_value() and not is_local(self.host):
-            raise ValueError(f"a token is required to listen on {self.host}: set ROOKERY_ARBITER_TOKEN")
-        return self
 
     def policy(self) -> Policy:
         """How eager to be."""

@@ -22,12 +22,14 @@ from services.board.live import Live
 from services.board.place import Place, open_place
 from services.board.render import FOLDER, PAGE_HEADERS, render
 from services.board.routes import add_doing, add_login, add_reading
-from services.board.sessions import Session, Sessions, Unauthorized
+from services.board.sessions import Session, Sessions
 from services.board.settings import BoardSettings
 from services.board.sources import Sources
 from services.board.token import ensure_token
 from services.board.views import Views
+from services.common.bearer import Unauthorized
 from services.common.errors import RookeryError, Unavailable
+from services.common.hosts import KnownHosts
 from workflows.local.settings import PlatformSettings, load_settings
 
 
@@ -86,6 +88,7 @@ def create_app(settings: BoardSettings, platform: PlatformSettings | None = None
         openapi_url=None,
     )
     _add_answers(app)
+    app.add_middleware(KnownHosts, hosts=settings.known_hosts())
     add_login(app)
     add_reading(app)
     add_doing(app)

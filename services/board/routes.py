@@ -12,7 +12,8 @@ from starlette.concurrency import run_in_threadpool
 from services.board.actions import TEMPLATES, Asked
 from services.board.forms import check_csrf, check_origin, read_form
 from services.board.render import render
-from services.board.sessions import MOST_NAME, Session, Unauthorized
+from services.board.sessions import MOST_NAME, Session
+from services.common.bearer import Unauthorized
 from services.common.errors import InvalidInput, RookeryError
 from services.common.names import check_name
 

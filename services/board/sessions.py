@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from services.common.bearer import Unauthorized
 from services.common.errors import InvalidInput, RookeryError
 from services.common.files import write_json
 
@@ -19,13 +20,6 @@ MOST_NAME = 60
 _TRIES = 10
 _TRIES_SECONDS = 60.0
 _MOST_ADDRESSES = 10_000
-
-
-class Unauthorized(RookeryError):
-    """Somebody who is not logged in, or whose token is wrong."""
-
-    code = "unauthorized"
-    status = 401
 
 
 class TooManyTries(RookeryError):

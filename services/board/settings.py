@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.common.settings import Settings, is_local
+from services.common.listening import ClosedSettings
 
 SHORTEST_TOKEN = 16
 _PLACEHOLDERS = frozenset({"changeme", "change-me", "secret", "password", "token", "rookery"})
 
 
-class BoardSettings(Settings):
+class BoardSettings(ClosedSettings):
     """Where the board listens, what it asks, and how patient it is."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_BOARD_", extra="forbid", frozen=True)
 
-    host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8085, ge=0, le=65535, description="port to listen on; 0: any free one")
     token: SecretStr = Field(
         SecretStr(""),
@@ -43,6 +41,7 @@ class BoardSettings(Settings):
     train_url: str = Field("", description="train service; empty: not shown")
     evaluate_url: str = Field("", description="evaluate service; empty: not shown")
     monitor_url: str = Field("", description="monitor service; empty: no drift is shown")
+    monitor_token: SecretStr = Field(SecretStr(""), description="bearer token of the monitor service")
     arbiter_url: str = Field("", description="arbiter; empty: no decisions are shown")
     arbiter_token: SecretStr = Field(
         SecretStr(""), description="bearer token of the arbiter, if it wants one"
@@ -75,9 +74,3 @@ class BoardSettings(Settings):
         if value and not value.startswith(("http://", "https://")):
             raise ValueError("an address begins with http:// or https://")
         return value.rstrip("/")
-
-    @model_validator(mode="after")
-    def _closed(self) -> Self:
-        if not self.token.get_secret_value() and not is_local(self.host):
-            raise ValueError(f"a token is required to listen on {self.host}: set ROOKERY_BOARD_TOKEN")
-        return self

@@ -207,7 +207,8 @@ class Sources:
 
         def read() -> dict[str, Any]:
             given = {"application": application, "environment": environment, "histograms": "true"}
-            found = dict(self._asker.json(self.settings.monitor_url, "/drift", **given))
+            token = self.settings.monitor_token.get_secret_value()
+            found = dict(self._asker.json(self.settings.monitor_url, "/drift", token=token, **given))
             # The window moves with the clock; what it holds is what counts.
             return {key: value for key, value in found.items() if key not in ("from", "to")}
 

@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
+from services.common.bearer import Unauthorized
 from services.common.errors import InvalidInput, RookeryError, Unavailable
 
 
@@ -18,7 +19,11 @@ def add_error_answers(app: FastAPI) -> None:
 async def _on_error(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RookeryError)
     status, body = error.answer()
-    headers = {"Retry-After": str(Unavailable.retry_after_seconds)} if status == Unavailable.status else None
+    headers = {}
+    if status == Unavailable.status:
+        headers["Retry-After"] = str(Unavailable.retry_after_seconds)
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = error.challenge
     return JSONResponse(body, status, headers)
 
 

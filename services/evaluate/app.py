@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from services.common.answers import add_error_answers
 from services.common.errors import Conflict, NotFound, RookeryError, Unavailable
+from services.common.hosts import KnownHosts
 from services.common.mlflow_rest import MlflowClient, tags_of
 from services.evaluate.files import ANSWER, METRICS, REPORT, RunFiles, is_run_id
 from services.evaluate.jobs import Jobs
@@ -143,6 +144,7 @@ def create_app(settings: EvaluateSettings, environment: Mapping[str, str] | None
 
     app = FastAPI(title="Rookery evaluate", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_answers(app)
+    app.add_middleware(KnownHosts, hosts=settings.known_hosts())
     _add_verdicts(app)
     _add_operation(app)
     return app

@@ -8,16 +8,15 @@ from pathlib import Path
 from pydantic import Field, HttpUrl, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.common.settings import Settings
+from services.common.listening import ListeningSettings
 
 
-class EvaluateSettings(Settings):
+class EvaluateSettings(ListeningSettings):
     """Where the service listens, keeps its state, and how much it does at a time."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_EVALUATE_", extra="forbid", frozen=True)
     others = ("ROOKERY_EVALUATE_URL",)
 
-    host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8080, ge=0, le=65535, description="port to listen on; 0: any free one")
     mlflow_url: HttpUrl = Field(HttpUrl("http://127.0.0.1:8000"), description="MLflow tracking server")
     mlflow_timeout_seconds: float = Field(5.0, gt=0, le=60, description="bound of one call to MLflow")

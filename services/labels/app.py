@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,8 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from services.common.answers import add_error_answers
+from services.common.bearer import Bearer
 from services.common.bounded import BoundedBody
 from services.common.errors import Refused, Unavailable
+from services.common.hosts import KnownHosts
 from services.common.names import check_name
 from services.data.dataset import Dataset
 from services.data.store import ObjectStoreSettings
@@ -128,34 +129,42 @@ def create_app(settings: LabelsSettings, store: ObjectStoreSettings | None = Non
     app = FastAPI(title="Rookery labels", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_answers(app)
     app.add_middleware(BoundedBody, most_bytes=_MOST_BYTES)
-    _add_queue(app)
-    _add_changes(app, settings)
+    app.add_middleware(KnownHosts, hosts=settings.known_hosts())
+    bearer = Bearer(settings.token, "labelling is for those who know the token")
+    _add_queue(app, bearer)
+    _add_changes(app, bearer)
     _add_media(app)
     _add_operation(app)
     return app
 
 
-def _add_queue(app: FastAPI) -> None:
-    @app.get("/queue", summary="How labelling stands, and accuracy in production with its interval")
+def _add_queue(app: FastAPI, bearer: Bearer) -> None:
+    known = [Depends(bearer)]
+
+    @app.get(
+        "/queue",
+        summary="How labelling stands, and accuracy in production with its interval",
+        dependencies=known,
+    )
     def queue(request: Request, application: Application) -> dict[str, Any]:
         return standing(_service(request).office, application)
 
-    @app.get("/applications", summary="Names of the applications that inputs are chosen for")
+    @app.get(
+        "/applications",
+        summary="Names of the applications that inputs are chosen for",
+        dependencies=known,
+    )
     def names(request: Request) -> list[str]:
         return applications(_service(request).settings.applications_dir)
 
 
-def _add_changes(app: FastAPI, settings: LabelsSettings) -> None:
-    token = settings.token.get_secret_value()
-
+def _add_changes(app: FastAPI, bearer: Bearer) -> None:
     def check(request: Request) -> None:
         origin = request.headers.get("origin")
         elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
         if elsewhere or request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
             raise _Elsewhere("a page of another site sent this")
-        said = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if token and not hmac.compare_digest(said.encode(), token.encode()):
-            raise _Unknown("only who knows the token may change anything", allowed="Authorization: Bearer …")
+        bearer(request)
 
     guarded = [Depends(check)]
 
@@ -228,13 +237,6 @@ class _Elsewhere(Refused):
 
     code = "cross-site"
     status = 403
-
-
-class _Unknown(Refused):
-    """Somebody who does not know the token."""
-
-    code = "unauthorized"
-    status = 401
 
 
 def _service(request: Request) -> Service:

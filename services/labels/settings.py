@@ -6,27 +6,25 @@ import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import InvalidInput
-from services.common.settings import Settings, is_local
+from services.common.listening import ClosedSettings
 from services.labels.agreement import Gate
 from services.labels.office import Rules
 from services.labels.publishing import Placing
 
 
-class LabelsSettings(Settings):
+class LabelsSettings(ClosedSettings):
     """Where labelling keeps its state, where people label, how much they are asked and when they are believed."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_LABELS_", extra="forbid", frozen=True)
 
-    host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(9098, ge=0, le=65535, description="port to listen on; 0: any free one")
-    token: SecretStr = Field(
-        SecretStr(""), description="what callers must say to change anything; required beyond this machine"
-    )
+    token: SecretStr = Field(SecretStr(""), description="what callers must say; required beyond this machine")
     public_url: str = Field(
         "", description="address of this service for the browsers of those who label; empty: host and port"
     )
@@ -99,8 +97,6 @@ class LabelsSettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if not self.token.get_secret_value() and not is_local(self.host):
-            raise ValueError(f"a token is required to listen on {self.host}: set ROOKERY_LABELS_TOKEN")
         if self.holdout_share + self.validation_share > 1:
             raise ValueError("holdout_share and validation_share are parts of one share: together at most 1")
         return self
@@ -118,6 +114,11 @@ class LabelsSettings(Settings):
             gate=Gate(self.minimum_agreement, self.minimum_overlap, self.minimum_own),
             placing=Placing(self.holdout_share, self.validation_share, self.class_items),
         )
+
+    def own_names(self) -> list[str]:
+        """Browsers of those who label ask for the name of the public address."""
+        name = urlsplit(self.public_url).hostname
+        return [name] if name else []
 
     def address(self) -> str:
         """Address of this service for browsers."""

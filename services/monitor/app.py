@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
 from services.common.answers import add_error_answers
-from services.common.errors import InvalidInput, Refused, TooLarge
+from services.common.bearer import Bearer
+from services.common.errors import InvalidInput, TooLarge
+from services.common.hosts import KnownHosts
 from services.common.names import check_name
 from services.data.store import ObjectStoreSettings
 from services.monitor.archive import Archive
@@ -166,58 +167,46 @@ def create_app(settings: MonitorSettings, store: ObjectStoreSettings | None = No
 
     app = FastAPI(title="Rookery monitor", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_answers(app)
-    _add_taking(app, settings)
-    _add_answers(app)
-    _add_pages(app)
+    app.add_middleware(KnownHosts, hosts=settings.known_hosts())
+    reads = Bearer(settings.token, "what was served is told to those who know the token", people=True)
+    _add_taking(app, Bearer(settings.token, "the log is taken from servers that know the token"))
+    _add_answers(app, reads)
+    _add_pages(app, reads)
     _add_operation(app)
     return app
 
 
-def _add_taking(app: FastAPI, settings: MonitorSettings) -> None:
-    token = settings.token.get_secret_value()
+def _add_taking(app: FastAPI, bearer: Bearer) -> None:
+    takes: dict[str, Any] = {"status_code": 201, "openapi_extra": _PUT, "dependencies": [Depends(bearer)]}
 
-    def check(request: Request) -> None:
-        said = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if token and not hmac.compare_digest(said.encode(), token.encode()):
-            raise _Unknown(
-                "the log is taken from servers that know the token", allowed="Authorization: Bearer …"
-            )
-
-    @app.put(
-        "/segments/{name}", summary="Take a segment of a prediction log", status_code=201, openapi_extra=_PUT
-    )
+    @app.put("/segments/{name}", summary="Take a segment of a prediction log", **takes)
     async def segment(request: Request, name: str) -> dict[str, str]:
-        check(request)
         data = await _body(request, MOST_BYTES)
         return {"segment": await run_in_threadpool(_service(request).keeper.take_segment, data)}
 
-    @app.put(
-        "/references/{name}", summary="Take the reference of a bundle", status_code=201, openapi_extra=_PUT
-    )
+    @app.put("/references/{name}", summary="Take the reference of a bundle", **takes)
     async def reference(request: Request, name: str) -> dict[str, str]:
-        check(request)
         data = await _body(request, MOST_BYTES)
         return {"bundle_digest": await run_in_threadpool(_service(request).keeper.take_reference, data)}
 
-    @app.put(
-        "/inputs/{digest}", summary="Take an input under its digest", status_code=201, openapi_extra=_PUT
-    )
+    @app.put("/inputs/{digest}", summary="Take an input under its digest", **takes)
     async def given(request: Request, digest: str) -> dict[str, str]:
-        check(request)
         data = await _body(request, MOST_INPUT_BYTES)
         await run_in_threadpool(_service(request).keeper.take_input, digest, data)
         return {"digest": digest}
 
 
-def _add_answers(app: FastAPI) -> None:
-    @app.get("/environments", summary="What was logged")
+def _add_answers(app: FastAPI, bearer: Bearer) -> None:
+    known = [Depends(bearer)]
+
+    @app.get("/environments", summary="What was logged", dependencies=known)
     def environments(request: Request) -> list[dict[str, str]]:
         found = _service(request).archive.environments()
         return [
             {"application": application, "environment": environment} for application, environment in found
         ]
 
-    @app.get("/drift", summary="Whether inputs or answers have changed, in whole hours")
+    @app.get("/drift", summary="Whether inputs or answers have changed, in whole hours", dependencies=known)
     def drift(
         request: Request,
         application: Application,
@@ -234,7 +223,7 @@ def _add_answers(app: FastAPI) -> None:
         more = {"histograms": numbers(window.pairs, window.labels)} if histograms else {}
         return window.as_dict() | more
 
-    @app.get("/judge", summary="Promote, hold, roll back, or not enough evidence")
+    @app.get("/judge", summary="Promote, hold, roll back, or not enough evidence", dependencies=known)
     def judge(
         request: Request,
         application: Application,
@@ -247,7 +236,7 @@ def _add_answers(app: FastAPI) -> None:
     ) -> dict[str, Any]:
         return _service(request).judge(application, canary, production, begin, end, version, without)
 
-    @app.get("/shadow", summary="What production and the canary said of the same inputs")
+    @app.get("/shadow", summary="What production and the canary said of the same inputs", dependencies=known)
     def shadow(
         request: Request,
         application: Application,
@@ -260,15 +249,15 @@ def _add_answers(app: FastAPI) -> None:
         return _service(request).shadow(application, canary, production, begin, end, version)
 
 
-def _add_pages(app: FastAPI) -> None:
-    @app.get("/", include_in_schema=False)
+def _add_pages(app: FastAPI, bearer: Bearer) -> None:
+    shown: dict[str, Any] = {"response_class": HTMLResponse, "dependencies": [Depends(bearer)]}
+
+    @app.get("/", include_in_schema=False, **shown)
     def index(request: Request) -> HTMLResponse:
         """A page that lists what was logged."""
         return HTMLResponse(index_page(_service(request).archive.environments()), headers=PAGE_HEADERS)
 
-    @app.get(
-        "/report", summary="The comparison of `/drift` as a page with pictures", response_class=HTMLResponse
-    )
+    @app.get("/report", summary="The comparison of `/drift` as a page with pictures", **shown)
     def report(
         request: Request,
         application: Application,
@@ -280,7 +269,7 @@ def _add_pages(app: FastAPI) -> None:
         window = _service(request).window(application, environment, begin, end, version)
         return HTMLResponse(drift_page(window), headers=PAGE_HEADERS)
 
-    @app.get("/judge/report", summary="The verdict of `/judge` as a page", response_class=HTMLResponse)
+    @app.get("/judge/report", summary="The verdict of `/judge` as a page", **shown)
     def judge_report(
         request: Request,
         application: Application,
@@ -294,11 +283,7 @@ def _add_pages(app: FastAPI) -> None:
         facts = _service(request).judge(application, canary, production, begin, end, version, without)
         return HTMLResponse(judge_page(facts), headers=PAGE_HEADERS)
 
-    @app.get(
-        "/shadow/report",
-        summary="The disagreements of `/shadow` with their inputs",
-        response_class=HTMLResponse,
-    )
+    @app.get("/shadow/report", summary="The disagreements of `/shadow` with their inputs", **shown)
     def shadow_report(
         request: Request,
         application: Application,
@@ -333,13 +318,6 @@ def _add_operation(app: FastAPI) -> None:
         service = _service(request)
         content = exposition(service.keeper, service.gauges)
         return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-class _Unknown(Refused):
-    """Somebody who does not know the token."""
-
-    code = "unauthorized"
-    status = 401
 
 
 def _service(request: Request) -> Service:

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from services.common.settings import Settings, is_local
+from services.common.listening import ClosedSettings
 from services.monitor import drift, judge
 from services.monitor.windows import Thresholds
 
 
-class MonitorSettings(Settings):
+class MonitorSettings(ClosedSettings):
     """Where the prediction log is kept, and when drift and regressions are called."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_MONITOR_", extra="forbid", frozen=True)
     others = ("ROOKERY_MONITOR_URL",)
 
-    host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(9095, ge=0, le=65535, description="port to listen on; 0: any free one")
     token: SecretStr = Field(
         SecretStr(""),
-        description="what servers must say to hand over their log; required beyond this machine",
+        description="what servers must say to hand over their log, and others to read; required beyond this machine",
     )
     store: str = Field(
         ".rookery/monitor", description="folder, or s3://bucket/prefix, that the prediction log is kept in"
@@ -65,12 +63,6 @@ class MonitorSettings(Settings):
         "", description="service that decides about retraining, told when drift begins; empty: nobody is"
     )
     arbiter_token: SecretStr = Field(SecretStr(""), description="what the arbiter wants to be told")
-
-    @model_validator(mode="after")
-    def _closed(self) -> Self:
-        if not self.token.get_secret_value() and not is_local(self.host):
-            raise ValueError(f"a token is required to listen on {self.host}: set ROOKERY_MONITOR_TOKEN")
-        return self
 
     def thresholds(self) -> Thresholds:
         """When drift is called."""

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from services.common.answers import add_error_answers
-from services.common.errors import InvalidInput, Refused, TooLarge
+from services.common.bearer import Bearer
+from services.common.errors import InvalidInput, TooLarge
+from services.common.hosts import KnownHosts
 from services.notify.alerts import parse_alerts
 from services.notify.channels import open_channels
 from services.notify.courier import Courier
@@ -26,11 +27,6 @@ from services.notify.telemetry import exposition
 MOST_MESSAGE_BYTES, MOST_ALERT_BYTES = 64 << 10, 1 << 20
 _KEY = re.compile(r"[\x21-\x7e]{1,128}")
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {}}}}
-
-
-class _Unknown(Refused):
-    code = "unauthorized"
-    status = 401
 
 
 def create_app(settings: NotifySettings) -> FastAPI:
@@ -46,15 +42,17 @@ def create_app(settings: NotifySettings) -> FastAPI:
 
     app = FastAPI(title="Rookery notify", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_answers(app)
-    _add_taking(app, settings.token.get_secret_value())
+    app.add_middleware(KnownHosts, hosts=settings.known_hosts())
+    _add_taking(app, Bearer(settings.token, "messages are taken from those who know the token"))
     _add_operation(app)
     return app
 
 
-def _add_taking(app: FastAPI, token: str) -> None:
-    @app.post("/messages", summary="Take a message", status_code=202, openapi_extra=_BODY)
+def _add_taking(app: FastAPI, bearer: Bearer) -> None:
+    known = [Depends(bearer)]
+
+    @app.post("/messages", summary="Take a message", status_code=202, openapi_extra=_BODY, dependencies=known)
     async def messages(request: Request) -> JSONResponse:
-        _check(request, token)
         data = await _body(request, MOST_MESSAGE_BYTES)
         message = parse_message(data)
         key = request.headers.get("idempotency-key") or hashlib.sha256(data).hexdigest()
@@ -62,17 +60,21 @@ def _add_taking(app: FastAPI, token: str) -> None:
             raise InvalidInput("this is no idempotency key", value=key, allowed="128 letters without blanks")
         return await _take(request, key, message)
 
-    @app.post("/alerts", summary="Take a notification of Alertmanager", status_code=202, openapi_extra=_BODY)
+    @app.post(
+        "/alerts",
+        summary="Take a notification of Alertmanager",
+        status_code=202,
+        openapi_extra=_BODY,
+        dependencies=known,
+    )
     async def alerts(request: Request) -> JSONResponse:
-        _check(request, token)
         return await _take(request, *parse_alerts(await _body(request, MOST_ALERT_BYTES)))
 
-    @app.get("/messages", summary="The newest messages and what became of them")
+    @app.get("/messages", summary="The newest messages and what became of them", dependencies=known)
     def latest(
         request: Request,
         limit: Annotated[int, Query(ge=1, le=500, description="how many")] = 50,
     ) -> list[dict[str, Any]]:
-        _check(request, token)
         return _courier(request).outbox.latest(limit)
 
 
@@ -102,12 +104,6 @@ def _courier(request: Request) -> Courier:
     courier = request.app.state.courier
     assert isinstance(courier, Courier)
     return courier
-
-
-def _check(request: Request, token: str) -> None:
-    said = request.headers.get("authorization", "").removeprefix("Bearer ")
-    if token and not hmac.compare_digest(said.encode(), token.encode()):
-        raise _Unknown("messages are taken from those who know the token", allowed="Authorization: Bearer …")
 
 
 async def _body(request: Request, most: int) -> bytes:

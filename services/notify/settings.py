@@ -9,18 +9,17 @@ from typing import Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.common.settings import Settings, is_local
+from services.common.listening import ClosedSettings
 from services.notify.message import KINDS
 
 _ADDRESS = re.compile(r"[^\s@<>,;:\"()\[\]\\\x00-\x1f\x7f]{1,64}@[A-Za-z0-9.-]{1,255}")
 
 
-class NotifySettings(Settings):
+class NotifySettings(ClosedSettings):
     """Who is told, by which ways, and how long a message is tried."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_NOTIFY_", extra="forbid", frozen=True)
 
-    host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(9097, ge=0, le=65535, description="port to listen on; 0: any free one")
     token: SecretStr = Field(
         SecretStr(""), description="what senders and readers must say; required beyond this machine"
@@ -75,8 +74,6 @@ class NotifySettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if not self.token.get_secret_value() and not is_local(self.host):
-            raise ValueError(f"a token is required to listen on {self.host}: set ROOKERY_NOTIFY_TOKEN")
         if self.webhook_url and not re.match(r"https?://[^/]", self.webhook_url):
             raise ValueError("webhook_url must begin with http:// or https://")
         if self.smtp_host and not self.mail_to:

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from services.common.answers import add_error_answers
 from services.common.errors import Unavailable
+from services.common.hosts import KnownHosts
 from services.observe.reader import Reader
 from services.observe.settings import ObserveSettings
 from services.observe.telemetry import exposition
@@ -28,6 +29,7 @@ def create_app(settings: ObserveSettings) -> FastAPI:
 
     app = FastAPI(title="Rookery observe", version="0.1.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     add_error_answers(app)
+    app.add_middleware(KnownHosts, hosts=settings.known_hosts())
 
     @app.get("/targets", summary="Processes with /metrics, for Prometheus' HTTP service discovery")
     def targets(request: Request) -> list[dict[str, Any]]:

@@ -8,11 +8,11 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.common.settings import Settings
+from services.common.listening import ListeningSettings
 from services.observe.rules import Limits
 
 
-class ObserveSettings(Settings):
+class ObserveSettings(ListeningSettings):
     """What is observed, where the servers that keep figures listen, and when they raise an alarm."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_OBSERVE_", extra="forbid", frozen=True)
@@ -39,7 +39,8 @@ class ObserveSettings(Settings):
     )
     targets: dict[str, str] = Field(
         default_factory=dict,
-        description='services of the platform with /metrics as JSON: {"train": "127.0.0.1:9090"}',
+        description='services of the platform with /metrics as JSON: {"train": "127.0.0.1:9090"}; a host that no DNS '
+        "knows is left out",
     )
     mlflow_url: str = Field("http://127.0.0.1:8000", description="MLflow tracking server")
     notify_url: str = Field(

@@ -37,14 +37,15 @@ def serve(settings: ServeSettings) -> None:
     from services.serve.protocol import DrainingServer, make_protocol
 
     listener = _listen(settings)
-    app = create_app(read_bundle(settings.bundle), settings)
+    host, port = listener.getsockname()[:2]
+    app = create_app(read_bundle(settings.bundle), settings.model_copy(update={"host": host}))
 
     def drain() -> None:
         app.draining = True
 
     config = Config(
         app,
-        http=make_protocol(settings.receipt_seconds, b"/predict", app.predict.quick),
+        http=make_protocol(settings.receipt_seconds, b"/predict", app.predict.quick, app.hosts),
         ws="none",
         lifespan="off",
         loop="uvloop",
@@ -57,7 +58,6 @@ def serve(settings: ServeSettings) -> None:
         timeout_graceful_shutdown=max(1, round(9 - settings.drain_seconds)),
         backlog=2048,
     )
-    host, port = listener.getsockname()[:2]
     print(f"serving {app.identity.bundle_digest} on http://{host}:{port}", flush=True)  # noqa: T201
     try:
         DrainingServer(config, settings.drain_seconds, drain, lambda: _announce(settings.ready_fd)).run(

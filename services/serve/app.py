@@ -13,7 +13,7 @@ from services.serve.identity import identify
 from services.serve.log import PredictionLog
 from services.serve.models import UPLOAD, ErrorBody, PredictionBody, VersionBody
 from services.serve.pages import add_pages
-from services.serve.predict import Predict, Send
+from services.serve.predict import Predict, Send, refuse
 from services.serve.predictor import Predictor
 from services.serve.settings import ServeSettings
 from services.serve.shadow import Shadow
@@ -36,6 +36,7 @@ class ServeApp:
         self.settings = settings
         self.bundle = bundle
         self.draining = False
+        self.hosts = settings.known_hosts()
         predictor = Predictor(bundle, threads=settings.threads, limits=settings.limits())
         self.identity = identify(bundle, settings, predictor.model_digest, predictor.novelty_digest)
         self.work = Work(settings.worker_count(), settings.waiting)
@@ -63,7 +64,11 @@ class ServeApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Predictions take the short way, all else goes through FastAPI."""
-        if scope["type"] == "http" and scope["path"] == "/predict" and scope["method"] == "POST":
+        if scope["type"] == "http" and not self.hosts.admits(scope["headers"]):
+            error = self.hosts.refusal(scope["headers"])
+            self.telemetry.refused(error.status, error.code)
+            await refuse(error, receive, send)
+        elif scope["type"] == "http" and scope["path"] == "/predict" and scope["method"] == "POST":
             await self.predict(scope, receive, send)
         else:
             await self.web(scope, receive, send)

@@ -13,6 +13,7 @@ from typing import Any
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from services.common.hosts import Hosts
 from services.serve.shadow import HEADER
 from services.serve.small import SMALL_BYTES
 
@@ -26,7 +27,9 @@ _LATE_BODY = b'{"error":"too-slow","message":"the request did not arrive whole i
 Quick = Callable[[bytes, float, bool], "tuple[int, bytes] | None"]
 
 
-def make_protocol(seconds: float, path: bytes, quick: Quick) -> type[HttpToolsProtocol]:
+def make_protocol(
+    seconds: float, path: bytes, quick: Quick, hosts: Hosts | None = None
+) -> type[HttpToolsProtocol]:
     """A protocol class with a deadline for requests and a short way for small bodies posted to `path`.
 
     A request that is not whole after `seconds` is answered 408 and closed. The clock starts with the connection
@@ -35,12 +38,15 @@ def make_protocol(seconds: float, path: bytes, quick: Quick) -> type[HttpToolsPr
     Args:
         quick: (body, time of the headers, whether it is a shadow's copy) to status and JSON; None sends the request
             the usual way to the application. It runs on the event loop.
+        hosts: who asks for another one is answered by the application; None: any may be asked for.
     """
+    asked = hosts or Hosts(None)
 
     class Protocol(_Deadline):
         deadline = seconds
         quick_path = path
         answer_quickly = staticmethod(quick)
+        knows_host = staticmethod(asked.knows)
 
     return Protocol
 
@@ -49,6 +55,7 @@ class _Deadline(HttpToolsProtocol):
     deadline: float
     quick_path: bytes
     answer_quickly: Quick
+    knows_host: Callable[[bytes], bool]
     _receiving = False
     _clock: asyncio.TimerHandle | None = None
     _body: bytearray | None = None
@@ -105,17 +112,22 @@ class _Deadline(HttpToolsProtocol):
         if not self._idle() or self.pipeline or self.flow.write_paused:
             return False
         length = -1
+        named = False
         self._copied = False
         for name, value in self.headers:
             if name == b"content-length":
                 length = int(value) if value.isdigit() else -1
+            elif name == b"host":
+                if not self.knows_host(value):
+                    return False
+                named = True
             elif name == HEADER:
                 self._copied = True
             elif name == b"transfer-encoding" or (
                 name == b"content-type" and value[:10].lower() == b"multipart/"
             ):
                 return False
-        return 0 < length <= SMALL_BYTES
+        return named and 0 < length <= SMALL_BYTES
 
     def _write(self, status: int, body: bytes) -> None:
         keep = self.parser.should_keep_alive() and self.parser.get_http_version() != "1.0"

@@ -10,11 +10,11 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.common.settings import Settings
+from services.common.listening import ListeningSettings
 from services.media.limits import MediaLimits
 
 
-class ServeSettings(Settings):
+class ServeSettings(ListeningSettings):
     """How one bundle is served. Unknown keys are refused."""
 
     model_config = SettingsConfigDict(env_prefix="ROOKERY_SERVE_", extra="forbid", frozen=True)

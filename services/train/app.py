@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from services.common.answers import add_error_answers
 from services.common.errors import InvalidInput, Unavailable
+from services.common.hosts import KnownHosts
 from services.data.source import SOURCES
 from services.train import records
 from services.train.families import FAMILIES
@@ -45,6 +46,7 @@ def create_app(settings: TrainSettings) -> FastAPI:
     _add_recipe(app, recipes, preflight)
     _add_lists(app)
     _add_operations(app, jobs)
+    app.add_middleware(KnownHosts, hosts=settings.known_hosts())
     return app
 
 

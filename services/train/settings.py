@@ -8,18 +8,17 @@ from pathlib import Path
 from pydantic import Field, HttpUrl, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from services.common.settings import Settings
+from services.common.listening import ListeningSettings
 
 _PREFIX = "ROOKERY_TRAIN_"
 
 
-class TrainSettings(Settings):
+class TrainSettings(ListeningSettings):
     """Where the service listens, keeps its state, and what it may use."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True)
     others = (_PREFIX + "URL",)
 
-    host: str = Field("127.0.0.1", description="address to listen on")
     port: int = Field(9090, ge=0, le=65535, description="port to listen on; 0: any free one")
     mlflow_url: HttpUrl = Field(HttpUrl("http://127.0.0.1:8000"), description="MLflow tracking server")
     mlflow_timeout_seconds: float = Field(
@@ -73,6 +72,7 @@ class TrainSettings(Settings):
     def as_environment(self) -> dict[str, str]:
         """The same settings as environment variables, for the training process."""
         values = self.model_dump(mode="json")
-        roots = json.dumps(values.pop("data_roots"))
-        texts = {name: str(value) for name, value in values.items()} | {"data_roots": roots}
-        return {_PREFIX + name.upper(): text for name, text in texts.items()}
+        return {
+            _PREFIX + name.upper(): json.dumps(value) if isinstance(value, list) else str(value)
+            for name, value in values.items()
+        }

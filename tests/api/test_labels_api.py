@@ -55,7 +55,9 @@ def client(tmp_path: Path, log: Log) -> Iterator[httpx.Client]:
 def sent(client: httpx.Client) -> dict[str, object]:
     """The queue, when the service has chosen and sent by itself."""
     end = time.monotonic() + 60
-    while (found := client.get("/queue?application=digits").json())["to_send"] or not found["open"]:
+    while (found := client.get("/queue?application=digits", headers=HEADERS).json())["to_send"] or not found[
+        "open"
+    ]:
         assert time.monotonic() < end
         time.sleep(0.1)
     return dict(found)
@@ -63,13 +65,13 @@ def sent(client: httpx.Client) -> dict[str, object]:
 
 def test_the_loop_by_http(client: httpx.Client, tmp_path: Path, log: Log) -> None:
     assert sent(client)["open"] == 20
-    assert client.get("/applications").json() == ["digits"]
+    assert client.get("/applications", headers=HEADERS).json() == ["digits"]
     desk = FolderDesk(tmp_path / "desk")
     for path in (tmp_path / "desk" / "digits" / "tasks").glob("*.json"):
         desk.answer("digits", path.stem, "ann", Answer((log.truth[path.stem],)))
     done = client.post("/sync?application=digits", headers=HEADERS).json()
     assert (done["answers"], done["version"], done["new"]) == (20, 1, 20)
-    queue = client.get("/queue?application=digits").json()
+    queue = client.get("/queue?application=digits", headers=HEADERS).json()
     assert (queue["open"], queue["done"], queue["items"]) == (0, 20, 20)
     assert queue["accuracy"]["estimate"] == 1.0
     metrics = client.get("/metrics").text
@@ -100,6 +102,15 @@ def test_inputs_are_shown_whole_and_in_parts_and_never_run(client: httpx.Client,
     assert client.get(spectrogram).status_code == 404
 
 
+def test_who_does_not_know_the_token_reads_nothing(client: httpx.Client) -> None:
+    for path in ("/queue?application=digits", "/applications"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized")
+        assert client.get(path, headers={"Authorization": "Bearer x"}).status_code == 401
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert client.get(path).status_code == 200
+
+
 def test_who_does_not_know_the_token_changes_nothing(client: httpx.Client) -> None:
     for path in ("/choose", "/sync", "/desk"):
         answer = client.post(f"{path}?application=digits")
@@ -117,7 +128,7 @@ def test_a_large_body_is_refused_before_anybody_is_asked(client: httpx.Client) -
 
 
 def test_names_are_checked(client: httpx.Client) -> None:
-    assert client.get("/queue?application=../x").status_code == 422
+    assert client.get("/queue?application=../x", headers=HEADERS).status_code == 422
     assert client.post("/sync?application=A", headers=HEADERS).status_code == 422
     answer = client.post("/choose?application=nobody", headers=HEADERS)
     assert (answer.status_code, answer.json()["allowed"]) == (404, "digits")

@@ -156,6 +156,28 @@ def test_a_server_whose_clock_is_wrong_is_noticed(http: httpx.Client) -> None:
     assert 7000 < skew < 7300
 
 
+def test_who_does_not_know_the_token_reads_nothing(http: httpx.Client) -> None:
+    put(http, segment(drawn(5)))
+    del http.headers["authorization"]
+    asked = f"?application=birds{SPAN}"
+    for path in ("/drift", "/judge", "/shadow", "/report", "/judge/report", "/shadow/report"):
+        assert http.get(path + asked).status_code == 401, path
+        assert http.get(path + asked, auth=("ann", "wrong")).status_code == 401, path
+        assert http.get(path + asked, auth=("ann", TOKEN)).status_code == 200, path
+    for path in ("/", "/environments"):
+        answer = http.get(path)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (
+            401,
+            'Basic realm="rookery", charset="UTF-8"',
+        )
+        assert "birds" not in answer.text
+    # A browser sends a password along with what other pages ask for, so it is none for what changes something.
+    answer = http.put("/segments/any", content=segment(drawn(5)), auth=("ann", TOKEN))
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, 'Bearer realm="rookery"')
+    for path in ("/healthz", "/readyz", "/metrics"):
+        assert http.get(path).status_code == 200
+
+
 def test_a_store_that_is_away_is_said_and_nothing_is_lost(tmp_path: Path) -> None:
     settings = MonitorSettings(store="s3://bucket/log")
     store = ObjectStoreSettings(endpoint="127.0.0.1:9", secure=False)

@@ -127,7 +127,7 @@ def test_ten_gigabytes_without_a_length_are_refused_early(digits: Server) -> Non
     block = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
     sent = 0
     with socket.create_connection(("127.0.0.1", digits.port), timeout=10) as client:
-        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         try:
             while sent < 10 * GIB:
                 client.sendall(block)
@@ -143,7 +143,7 @@ def test_ten_gigabytes_without_a_length_are_refused_early(digits: Server) -> Non
 
 
 def test_a_length_of_ten_gigabytes_is_refused_unread(digits: Server) -> None:
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 10737418240\r\nExpect: 100-continue\r\n\r\n"
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10737418240\r\nExpect: 100-continue\r\n\r\n"
     answer = _talk(digits, head)
     assert answer.startswith(b"HTTP/1.1 413")
     served(digits, digit_png(0))
@@ -154,10 +154,10 @@ def test_a_length_of_ten_gigabytes_is_refused_unread(digits: Server) -> None:
     [
         b"",
         b"POST /predict HTT",
-        b"POST /predict HTTP/1.1\r\nHost: x\r\nX-Slow: ",
-        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 400\r\n\r\nslow",
-        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nslow",
-        b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nslow\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 400\r\n\r\nslow",
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nslow",
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nslow\r\n",
     ],
 )
 def test_a_slow_client_is_cut_off_at_the_deadline(digits: Server, beginning: bytes) -> None:
@@ -190,7 +190,7 @@ def _drip(client: socket.socket, beginning: bytes) -> None:
 
 
 def test_clients_that_vanish_leave_nothing_behind(digits: Server) -> None:
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 30000000\r\n\r\n"
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30000000\r\n\r\n"
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", digits.port), timeout=5) as client:
             client.sendall(head + bytes(200_000))
@@ -204,10 +204,10 @@ def test_clients_that_vanish_leave_nothing_behind(digits: Server) -> None:
 def test_pipelined_small_requests_are_answered_in_order(digits: Server) -> None:
     bodies = [digit_png(index) for index in range(5)]
     requests = b"".join(
-        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body
         for body in bodies
     )
-    answer = _talk(digits, requests + b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = _talk(digits, requests + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert answer.count(b"HTTP/1.1 200 OK") == 6
     labels = [part.split(b'"')[3].decode() for part in answer.split(b"\r\n\r\n")[1:6]]
     assert labels == [digit_label(index) for index in range(5)]
@@ -217,9 +217,10 @@ def test_pipelined_small_requests_are_answered_in_order(digits: Server) -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-        b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"0\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     ],
 )

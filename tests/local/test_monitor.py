@@ -53,7 +53,8 @@ def ask(server: Server, data: bytes, query: str = "") -> dict[str, Any]:
 
 
 def drift(server: Server, application: str = "digits") -> dict[str, Any]:
-    answer = httpx.get(f"{server.url}/drift?application={application}", trust_env=False, timeout=30)
+    asked, known = f"{server.url}/drift?application={application}", {"Authorization": f"Bearer {TOKEN}"}
+    answer = httpx.get(asked, headers=known, trust_env=False, timeout=30)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 

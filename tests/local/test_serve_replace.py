@@ -119,7 +119,7 @@ def test_five_replacements_under_load_fail_no_request(tmp_path: Path) -> None:
 def test_what_runs_at_the_signal_is_answered(tmp_path: Path) -> None:
     server = serve(tiny_image_bundle(tmp_path), tmp_path, drain_seconds="3").start()
     body = digit_png(3)
-    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
     with (
         socket.create_connection(("127.0.0.1", server.port), timeout=5) as half,
         socket.create_connection(("127.0.0.1", server.port), timeout=5) as idle,

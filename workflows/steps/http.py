@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+from pydantic import SecretStr
 
 from services.common.errors import Conflict, InvalidInput, NotFound, Refused, RookeryError, Unavailable
 
@@ -59,6 +60,12 @@ def call(
             raise Unavailable(f"{method} {url} had no answer for {patience_seconds:.0f} s: {last}")
         time.sleep(pause)
         pause = min(pause * 2, 5.0)
+
+
+def bearer(token: SecretStr) -> dict[str, str]:
+    """The header that says a token; none where the token is empty."""
+    text = token.get_secret_value()
+    return {"Authorization": f"Bearer {text}"} if text else {}
 
 
 def message_of(answer: httpx.Response) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from services.common.errors import InvalidInput, Refused
 from workflows.release.evidence import Evidence
-from workflows.steps.http import call
+from workflows.steps.http import bearer, call
 from workflows.steps.outcome import say
 from workflows.steps.settings import StepSettings
 
@@ -58,6 +58,7 @@ def standing(
             "to": now.isoformat(),
             "without": without,
         },
+        headers=bearer(settings.monitor_token),
         patience_seconds=_PATIENCE_SECONDS,
     )
     found: dict[str, Any] = answer.json()

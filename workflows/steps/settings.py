@@ -62,6 +62,7 @@ class StepSettings(Settings):
     arbiter_url: str = Field("", description="arbiter, which decides about retraining; empty: there is none")
     arbiter_token: SecretStr = Field(SecretStr(""), description="what the arbiter wants to be told")
     monitor_url: str = Field("", description="monitor, which knows drift; empty: there is none")
+    monitor_token: SecretStr = Field(SecretStr(""), description="what the monitor wants to be told")
     mlflow_patience_seconds: float = Field(
         120.0, gt=0, le=3600, description="how long a step puts up with an MLflow that does not answer"
     )

@@ -8,7 +8,7 @@ import httpx
 
 from services.common.errors import RookeryError, Unavailable
 from workflows.release.application import list_applications, load_application
-from workflows.steps.http import message_of
+from workflows.steps.http import bearer, message_of
 from workflows.steps.outcome import say, workflow_step
 from workflows.steps.places import repository
 from workflows.steps.settings import StepSettings
@@ -60,7 +60,8 @@ def _drift(settings: StepSettings, name: str, environment: str) -> str:
         return "nobody watches for drift"
     query = {"application": name, "environment": environment}
     try:
-        window = _ask("GET", f"{settings.monitor_url.rstrip('/')}/drift", params=query)
+        url = f"{settings.monitor_url.rstrip('/')}/drift"
+        window = _ask("GET", url, params=query, headers=bearer(settings.monitor_token))
     except RookeryError as error:
         return f"drift is not known: {error.message}"
     if window["state"] != "drift":
@@ -83,9 +84,8 @@ def _event(settings: StepSettings, kind: str, name: str, subject: str, detail: d
 
 
 def _arbiter(settings: StepSettings, path: str, **more: Any) -> dict[str, Any]:
-    token = settings.arbiter_token.get_secret_value()
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    return _ask("POST", f"{settings.arbiter_url.rstrip('/')}{path}", headers=headers, **more)
+    url = f"{settings.arbiter_url.rstrip('/')}{path}"
+    return _ask("POST", url, headers=bearer(settings.arbiter_token), **more)
 
 
 def _ask(method: str, url: str, **more: Any) -> dict[str, Any]:

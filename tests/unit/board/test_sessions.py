@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.board.sessions import Sessions, TooManyTries, Unauthorized, check_person, same
+from services.board.sessions import Sessions, TooManyTries, check_person, same
+from services.common.bearer import Unauthorized
 from services.common.errors import InvalidInput
 
 TOKEN = "0123456789abcdef"

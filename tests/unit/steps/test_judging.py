@@ -57,6 +57,15 @@ def test_without_the_judge_the_evidence_says_golden_inputs_alone() -> None:
     assert standing(settings, canary(), "production", "off", "") == GOLDEN_ALONE
 
 
+def test_a_monitor_that_wants_a_token_is_told_it(tmp_path: Path) -> None:
+    settings = MonitorSettings(store=str(tmp_path), token="a-token-for-tests")  # type: ignore[arg-type]
+    with serving(create_app(settings, ObjectStoreSettings())) as client:
+        for token, said in (("", "those who know the token"), ("a-token-for-tests", "not enough evidence")):
+            told = StepSettings(monitor_url=str(client.base_url), monitor_token=token)  # type: ignore[arg-type]
+            with pytest.raises(Refused, match=said):
+                standing(told, canary(), "production", "required", "")
+
+
 def test_no_traffic_is_never_a_pass(http: httpx.Client) -> None:
     with pytest.raises(
         Refused, match=r"`not enough evidence`.*0 of at least 100 outcomes.*0 requests to canary"

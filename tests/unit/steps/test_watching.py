@@ -20,12 +20,14 @@ class Wire:
         self.window: dict[str, Any] = {"state": "steady"}
         self.away: set[str] = set()
         self.sent: list[tuple[str, Any]] = []
+        self.said: dict[str, str] = {}
 
     def __call__(self, method: str, url: str, **more: Any) -> httpx.Response:
         path = httpx.URL(url).path
         if path in self.away or httpx.URL(url).host in self.away:
             raise httpx.ConnectError("refused")
         self.sent.append((path, more.get("json") or more.get("params")))
+        self.said[path] = more["headers"].get("Authorization", "")
         answers = {"/look": {"events": []}, "/events": {"event": 1}, "/drift": self.window}
         return httpx.Response(200, content=json.dumps(answers[path]).encode())
 
@@ -51,6 +53,15 @@ def test_all_are_looked_at_and_steady_ones_are_no_event(wire: Wire) -> None:
     module.watch_applications("", "false")
     assert [body["application"] for path, body in wire.sent if path == "/look"] == ["birds", "digits"]
     assert events(wire) == []
+
+
+def test_each_is_told_its_token(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROOKERY_ARBITER_TOKEN", "for the arbiter")
+    module.watch_applications("digits", "false")
+    assert wire.said == {"/look": "Bearer for the arbiter", "/drift": ""}
+    monkeypatch.setenv("ROOKERY_MONITOR_TOKEN", "for the monitor")
+    module.watch_applications("digits", "false")
+    assert wire.said == {"/look": "Bearer for the arbiter", "/drift": "Bearer for the monitor"}
 
 
 def test_drift_in_production_is_an_event(wire: Wire) -> None:
