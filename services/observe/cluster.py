@@ -11,12 +11,11 @@ from services.observe.rules import Limits, rules_file
 
 FOLDER = Path(__file__).resolve().parents[2] / "k8s" / "platform"
 SCRAPE_SECONDS = 15
-# Notify is a neighbour of Alertmanager in one pod.
 PLACES = Places(
     observe="observe.rookery.svc:9099",
     prometheus="127.0.0.1:9090",
     alertmanager="alertmanager.rookery.svc:9093",
-    notify="http://127.0.0.1:9097",
+    notify="http://notify.rookery.svc:9097",
 )
 
 
@@ -26,7 +25,7 @@ def files() -> dict[str, str]:
     return {
         f"prometheus/{configuration.PROMETHEUS}": text(configuration.prometheus(PLACES, SCRAPE_SECONDS)),
         f"prometheus/{configuration.RULES}": text(rules_file(Limits())),
-        f"alertmanager/{configuration.ALERTMANAGER}": text(configuration.alertmanager(PLACES, token=False)),
+        f"alertmanager/{configuration.ALERTMANAGER}": text(configuration.alertmanager(PLACES, token=True)),
     }
 
 

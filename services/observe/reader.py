@@ -70,6 +70,7 @@ class Reader:
         found = [
             {"targets": [target], "labels": {"service": name}}
             for name, target in sorted(self.settings.targets.items())
+            if _is_known(target)
         ]
         for pipeline in self.pipelines:
             for environment in pipeline.now:
@@ -134,6 +135,15 @@ class Reader:
             yield
             if self._ended.wait(self.settings.read_seconds):
                 return
+
+
+def _is_known(target: str) -> bool:
+    """Whether there is such a host; a cluster has no Service of what its site does without."""
+    try:
+        socket.getaddrinfo(target.rpartition(":")[0], None, socket.AF_INET, socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        return error.errno not in (socket.EAI_NONAME, socket.EAI_NODATA)
+    return True
 
 
 class _Reading:

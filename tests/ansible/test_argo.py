@@ -61,3 +61,21 @@ def test_every_pod_of_argo_cd_has_bounds(rendered: dict[str, list[dict[str, Any]
     for document in rendered["argo_cd-resources.yaml"]:
         (container,) = document["spec"]["template"]["spec"]["containers"]
         assert container["resources"].keys() == {"requests", "limits"}
+
+
+def test_services_of_the_platform_submit_templates_and_the_arbiter_one(
+    rendered: dict[str, list[dict[str, Any]]],
+) -> None:
+    policy, binding = rendered["argo_workflows-submitters.yaml"]
+    assert policy["spec"]["failurePolicy"] == "Fail"
+    (asked,) = policy["spec"]["matchConditions"]
+    assert "system:serviceaccount:rookery:" in asked["expression"]
+    create, update, arbiter = (rule["expression"] for rule in policy["spec"]["validations"])
+    assert "['workflowTemplateRef', 'arguments']" in create
+    assert "['shutdown', 'suspend']" in update
+    assert "'train-model'" in arbiter
+    assert binding["spec"]["policyName"] == policy["metadata"]["name"]
+    assert binding["spec"]["validationActions"] == ["Deny"]
+    assert binding["spec"]["matchResources"]["namespaceSelector"] == {
+        "matchLabels": {"kubernetes.io/metadata.name": "rookery-workflows"}
+    }

@@ -10,7 +10,7 @@ from tests.ansible.support import ANSIBLE, ROLES, load, tasks_of
 DEFAULTS: dict[str, Any] = load(ANSIBLE / "roles/settings/defaults/main.yml")
 OFFICIAL = {"dl.k8s.io", "github.com", "raw.githubusercontent.com"}
 REGISTRIES = {"registry.k8s.io", "quay.io", "docker.io"}
-IN_CLUSTER = {"git.rookery.svc", "train.rookery.svc"}
+IN_CLUSTER = {f"{name}.rookery.svc" for name in ("git", "train", "arbiter", "monitor", "notify")}
 READ_ABOUT = {"kubernetes.io"}
 """Hosts of links for readers."""
 

@@ -13,7 +13,23 @@ ROLLOUT = {
 APPLICATIONS = {("argoproj.io", "applications", "", "get list")}
 ENVIRONMENTS = [f"{a}-{e}" for a in ("digits", "birds") for e in ("staging", "canary", "production")]
 
+FOLLOWING = {("", "pods", "", "list"), ("", "pods/log", "", "get")}
+"""What whoever shows why a workflow failed must see."""
+
 GRANTED = {
+    ("rookery/arbiter", "rookery-workflows"): {
+        ("argoproj.io", "workflowtemplates", "train-model", "get"),
+        ("argoproj.io", "workflows", "", "create get list"),
+        *FOLLOWING,
+    },
+    ("rookery/board", "rookery-workflows"): {
+        ("argoproj.io", "workflowtemplates", "", "get list"),
+        ("argoproj.io", "workflows", "", "create get list patch"),
+        ("", "configmaps", "rookery", "get"),
+        *FOLLOWING,
+    },
+    ("rookery/board", "argocd"): APPLICATIONS,
+    **{("rookery/board", namespace): ROLLOUT for namespace in ENVIRONMENTS},
     ("rookery-workflows/rookery-workflow", "rookery-workflows"): {RESULTS},
     ("rookery-workflows/rookery-deliver", "argocd"): APPLICATIONS,
     **{("rookery-workflows/rookery-deliver", namespace): ROLLOUT for namespace in ENVIRONMENTS},
@@ -56,7 +72,9 @@ def test_accounts_have_what_they_need_and_nothing_else(site: Built) -> None:
 
 
 def test_a_step_runs_under_one_of_the_two_accounts(site: Built) -> None:
-    accounts = {account.rpartition("/")[2] for account, _ in GRANTED}
+    accounts = {
+        account.rpartition("/")[2] for account, _ in GRANTED if account.startswith("rookery-workflows/")
+    }
     for template in (r for r in site["k8s/pipeline/workflows"] if r["kind"] == "WorkflowTemplate"):
         used = {t.get("serviceAccountName") for t in template["spec"]["templates"]} - {None}
         assert {template["spec"]["serviceAccountName"], *used} <= accounts

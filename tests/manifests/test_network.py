@@ -17,15 +17,31 @@ SERVED = {f"{a}-{e}/serve:8080" for a in ("digits", "birds") for e in ("staging"
 
 ALLOWED: dict[str, set[str]] = {
     "step": {"mlflow:8000", "train:9090", "evaluate:8080", "registry:5000"}
+    | {"monitor:9095", "arbiter:9096", "notify:9097"}
     | SERVED
     | {"train-host:9090", "train-host:8080", "image-host:443", "image-host:5000"}
     | GIT
     | DNS
     | API,
     "evaluate": {"mlflow:8000", "minio:9000"} | DNS,
-    "observe": {"git:8080", "mlflow:8000"} | SERVED | DNS,
-    "prometheus": {"observe:9099", "evaluate:8080", "alertmanager:9093"} | SERVED | DNS,
-    "alertmanager": {"notify-host:25", "notify-host:443", "notify-host:587"} | DNS,
+    "monitor": {"minio:9000", "arbiter:9096", "notify:9097"} | DNS,
+    "arbiter": {"postgres:5432", "mlflow:8000", "train:9090", "notify:9097", "train-host:9090"}
+    | GIT
+    | DNS
+    | API,
+    "board": {"mlflow:8000", "train:9090", "evaluate:8080", "registry:5000", "train-host:9090"}
+    | {"monitor:9095", "arbiter:9096", "notify:9097"}
+    | SERVED
+    | GIT
+    | DNS
+    | API,
+    "notify": {"notify-host:25", "notify-host:443", "notify-host:587"} | DNS,
+    "observe": {"mlflow:8000"} | GIT | SERVED | DNS,
+    "prometheus": {"train:9090", "evaluate:8080", "monitor:9095", "arbiter:9096", "notify:9097", "board:8085"}
+    | {"observe:9099", "alertmanager:9093"}
+    | SERVED
+    | DNS,
+    "alertmanager": {"notify:9097"} | DNS,
     "grafana": {"prometheus:9090"} | DNS,
     "train": {"mlflow:8000", "minio:9000"} | DNS,
     "mlflow": {"postgres:5432", "minio:9000"} | DNS,
@@ -34,7 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "postgres": set(),
     "minio": set(),
     "registry": set(),
-    **{place.partition(":")[0]: set() for place in SERVED},
+    **{place.partition(":")[0]: {"monitor:9095"} | DNS for place in SERVED},
     "argocd-repo-server": GIT | DNS | API,
     "argocd-application-controller": GIT | DNS | API,
     "argocd-applicationset-controller": GIT | DNS | API,
@@ -43,7 +59,8 @@ ALLOWED: dict[str, set[str]] = {
     "workflow-controller": DNS | API,
     "stranger-pod": set(),
     "kube-dns": set(),
-    "client": {"mlflow:8000", "minio:9001", "git:8080", "prometheus:9090", "grafana:3000"} | SERVED,
+    "client": {"mlflow:8000", "minio:9001", "git:8080", "prometheus:9090", "grafana:3000", "board:8085"}
+    | SERVED,
     "node": {"registry:5000"},
     "control-plane": {"registry:5000"},
     "train-host": set(),

@@ -81,7 +81,9 @@ def test_a_release_sets_the_image_by_digest_and_tells_the_server(
     assert deployment["spec"]["replicas"] == (2 if overlay[1] == "production" else 1)
     maps = {r["metadata"]["name"]: r["data"] for r in released if r["kind"] == "ConfigMap"}
     given: dict[str, str] = {}
-    for source in container["envFrom"]:
+    *sources, log = container["envFrom"]
+    assert log == {"secretRef": {"name": "prediction-log", "optional": True}}
+    for source in sources:
         given |= maps[source["configMapRef"]["name"]]
     assert given == {
         "ROOKERY_SERVE_APPLICATION": overlay[0],
@@ -164,6 +166,9 @@ def test_all_traffic_is_shut_but_to_the_port(released: list[Resource]) -> None:
     assert "ingress" not in shut and "egress" not in shut
     opened = one(released, "NetworkPolicy", "serve")["spec"]
     assert "egress" not in opened
+    log = one(released, "NetworkPolicy", "log")["spec"]
+    assert log["policyTypes"] == ["Egress"]
+    assert [[port["port"] for port in rule["ports"]] for rule in log["egress"]] == [[9095], [53, 53]]
     port = one(released, "Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"][0][
         "containerPort"
     ]

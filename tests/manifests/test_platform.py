@@ -10,17 +10,26 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from services.arbiter.settings import ArbiterSettings
+from services.board.settings import BoardSettings
+from services.common.notices import NoticeSettings
+from services.data.store import ObjectStoreSettings
 from services.evaluate.settings import EvaluateSettings
 from services.git.settings import GitServerSettings
+from services.monitor.settings import MonitorSettings
+from services.notify.settings import NotifySettings
+from services.observe.settings import ObserveSettings
 from services.tracking.settings import TrackingSettings
 from services.train.settings import TrainSettings
 from tests.manifests.conftest import Built
 from tests.support.manifests import FACTS, IMAGES, KUBERNETES, ROOT, Resource, containers, one, pod_templates
 from workflows.release.images import open_images
 from workflows.release.reference import RegistrySettings
+from workflows.release.settings import GitSettings
 from workflows.steps.settings import StepSettings
 
-SCHEMALESS = {"AppProject", "Application", "ApplicationSet", "WorkflowTemplate"}
+SCHEMALESS = {"AppProject", "Application", "ApplicationSet", "CronWorkflow", "WorkflowTemplate"}
+ASKS_KUBERNETES = {"arbiter", "board"}
 VOLUMES = {
     "configMap",
     "downwardAPI",
@@ -101,14 +110,16 @@ def test_every_namespace_of_ours_is_restricted_and_shut(site: Built) -> None:
     assert {r["metadata"]["namespace"] for r in resources if "namespace" in r["metadata"]} <= shut
 
 
-def test_no_pod_gets_a_token_and_no_account_gives_one_but_to_who_watches_a_rollout(site: Built) -> None:
+def test_no_pod_gets_a_token_but_those_that_ask_the_kubernetes_api(site: Built) -> None:
     for resource in everything(site):
         if resource["kind"] == "ServiceAccount":
             watches = resource["metadata"]["name"] == "rookery-deliver"
             assert resource["automountServiceAccountToken"] is watches, resource["metadata"]
     for name, _, pod in pods(site):
         if "WorkflowTemplate" not in name:
-            assert pod["automountServiceAccountToken"] is False, name
+            account = pod.get("serviceAccountName", "")
+            assert pod["automountServiceAccountToken"] is (account in ASKS_KUBERNETES), name
+            assert account in {"", "serve", *ASKS_KUBERNETES}, name
             assert pod["enableServiceLinks"] is False, name
 
 
@@ -215,6 +226,7 @@ def test_people_come_in_at_the_edges_alone(site: Built, neutral: Built) -> None:
         "rookery/mlflow-edge": [8000],
         "rookery/minio-edge": [9001],
         "rookery/git-edge": [3080],
+        "rookery/board-edge": [8085],
         "rookery/prometheus-edge": [4000],
         "rookery/grafana-edge": [3000],
         "digits-staging/edge": [8081],
@@ -247,27 +259,68 @@ def test_templates_and_policies_are_all_synced(neutral: Built) -> None:
     assert policies == {f"{name}.yaml": text for name, text in files.items()}
 
 
-def test_the_processes_know_every_variable_that_they_are_given(site: Built) -> None:
-    known = {
-        "mlflow": {f"ROOKERY_TRACKING_{name.upper()}" for name in TrackingSettings.model_fields},
-        "evaluate": {f"ROOKERY_EVALUATE_{name.upper()}" for name in EvaluateSettings.model_fields},
-        "train": {f"ROOKERY_TRAIN_{name.upper()}" for name in TrainSettings.model_fields},
-        "git": {f"ROOKERY_GITSERVER_{name.upper()}" for name in GitServerSettings.__dataclass_fields__},
-    }
-    for folder in ("k8s/platform/mlflow", "k8s/platform/git", "k8s/pipeline/evaluate", "k8s/pipeline/train"):
-        maps = {r["metadata"]["name"]: r["data"] for r in site[folder] if r["kind"] == "ConfigMap"}
-        container = one(site[folder], "Deployment")["spec"]["template"]["spec"]["containers"][0]
-        given = {variable["name"] for variable in container.get("env", [])}
-        for source in container.get("envFrom", []):
-            given |= set(maps.get(source.get("configMapRef", {}).get("name"), {}))
-        ours = {name for name in given if name.startswith("ROOKERY_")}
-        assert ours and ours <= known[container["name"]]
+KNOWN = {
+    "mlflow": ("TRACKING", TrackingSettings.model_fields),
+    "evaluate": ("EVALUATE", EvaluateSettings.model_fields),
+    "train": ("TRAIN", TrainSettings.model_fields),
+    "git": ("GITSERVER", GitServerSettings.__dataclass_fields__),
+    "monitor": ("MONITOR", MonitorSettings.model_fields),
+    "arbiter": ("ARBITER", ArbiterSettings.model_fields),
+    "board": ("BOARD", BoardSettings.model_fields),
+    "notify": ("NOTIFY", NotifySettings.model_fields),
+    "observe": ("OBSERVE", ObserveSettings.model_fields),
+}
+"""Container → prefix and settings of its process."""
+
+SHARED = {
+    f"ROOKERY_{prefix}_{name.upper()}"
+    for prefix, model in (
+        ("S3", ObjectStoreSettings),
+        ("GIT", GitSettings),
+        ("REGISTRY", RegistrySettings),
+        ("NOTICES", NoticeSettings),
+    )
+    for name in model.model_fields
+}
+"""Variables that several processes read."""
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_process_knows_every_variable_that_it_is_given(name: str, site: Built) -> None:
+    folder = next(folder for folder in site if folder.endswith(f"/{name}"))
+    prefix, fields = KNOWN[name]
+    known = {f"ROOKERY_{prefix}_{field.upper()}" for field in fields}
+    maps = {r["metadata"]["name"]: r["data"] for r in site[folder] if r["kind"] == "ConfigMap"}
+    container = one(site[folder], "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    given = {variable["name"] for variable in container.get("env", [])}
+    for source in container.get("envFrom", []):
+        given |= set(maps.get(source.get("configMapRef", {}).get("name"), {}))
+    ours = {variable for variable in given if variable.startswith("ROOKERY_")}
+    assert ours & known
+    assert ours <= known | SHARED
+    for variable in container.get("env", []):
+        if asked := variable.get("valueFrom", {}).get("configMapKeyRef"):
+            assert maps[asked["name"]][asked["key"]]
+
+
+def test_what_a_site_says_of_train_service_and_git_reaches_whoever_asks_them(site: Built) -> None:
+    for name in ("arbiter", "board", "observe"):
+        data = one(site[f"k8s/platform/{name}"], "ConfigMap")["data"]
+        assert data["ROOKERY_TRAIN_URL"] == "http://192.168.7.7:9090"
+
+
+def test_the_schedules_are_those_that_are_rendered(neutral: Built) -> None:
+    found = {r["metadata"]["name"]: r for r in neutral["k8s/pipeline/schedules"]}
+    assert found.keys() == {path.stem for path in (ROOT / "workflows/rendered/cron").glob("*.yaml")}
+    for cron in found.values():
+        assert cron["kind"] == "CronWorkflow"
+        assert cron["metadata"]["namespace"] == "rookery-workflows"
 
 
 def test_the_steps_know_every_setting(site: Built) -> None:
     settings = one(site["k8s/pipeline/workflows"], "ConfigMap", "rookery")["data"]
     known = {f"ROOKERY_{name.upper()}" for name in StepSettings.model_fields}
-    known |= {f"ROOKERY_REGISTRY_{name.upper()}" for name in RegistrySettings.model_fields}
+    known |= SHARED
     assert set(settings) <= known
     assert (
         settings["ROOKERY_ENVIRONMENT_URL"].format(application="a", environment="b") == "http://serve.a-b.svc"

@@ -22,7 +22,8 @@ Resource = dict[str, Any]
 IMAGES = (
     *("rookery/workflow", "rookery/serve", "rookery/evaluate", "rookery/train", "rookery/tracking"),
     *("rookery/git", "postgres", "minio/minio", "registry"),
-    *("rookery/notify", "rookery/observe", "prom/prometheus", "prom/alertmanager", "grafana/grafana"),
+    *("rookery/monitor", "rookery/arbiter", "rookery/board", "rookery/notify", "rookery/observe"),
+    *("prom/prometheus", "prom/alertmanager", "grafana/grafana"),
 )
 NODES, CONTROL_PLANE, CLIENTS, TRAIN_HOST, GIT_HOST, IMAGE_HOST = (
     "192.168.1.0/24",

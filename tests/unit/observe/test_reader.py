@@ -94,3 +94,18 @@ def test_a_fault_of_ours_is_not_taken_for_an_absence(
         reading(tmp_path, remote).look()
     monkeypatch.setattr(reader, "read_runs", lambda *_: (_ for _ in ()).throw(Unavailable("away")))
     reading(tmp_path, remote).look()
+
+
+def test_a_service_that_a_site_does_without_is_no_target(
+    tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def known(host: str, *_: object) -> list[object]:
+        codes = {"train.svc": socket.EAI_NONAME, "board.svc": socket.EAI_AGAIN}
+        if host in codes:
+            raise socket.gaierror(codes[host], "no")
+        return []
+
+    targets = {name: f"{name}.svc:1" for name in ("train", "board", "monitor")}
+    found = Reader(ObserveSettings(state_dir=tmp_path / "state", git_remote=str(remote), targets=targets))
+    monkeypatch.setattr(reader.socket, "getaddrinfo", known)
+    assert [one["labels"]["service"] for one in found.targets()] == ["board", "monitor"]

@@ -4,7 +4,8 @@
 Passwords are made once and kept as Kubernetes Secrets alone. What is the same password in another place or form (a
 database URI, the login of a step, the webhook's key) follows from it each time: delete a Secret and run this again to
 replace a password everywhere. Prints the names of what it wrote, never a value. A git remote outside the cluster brings
-its own login by the environment: GIT_URL, GIT_USERNAME, GIT_PASSWORD.
+its own login by the environment: GIT_URL, GIT_USERNAME, GIT_PASSWORD. TREE is the work tree with the applications;
+PREDICTIONS is `logged` where the servers of their environments log them, KEEP_INPUTS whether with the inputs.
 """
 
 import base64
@@ -12,10 +13,12 @@ import json
 import os
 import secrets
 import subprocess
+from pathlib import Path
 from typing import Any
 
 Data = dict[str, str]
 SHOWN_LENGTH = 24
+LOG = "prediction-log"
 
 
 def kubectl(*words: str, stdin: str = "") -> str:
@@ -84,28 +87,32 @@ def follow(namespace: str, name: str, data: Data, labels: Data | None = None) ->
 def git_users() -> Data:
     """Return the passwords of the git server's users; its file of hashes is made with them."""
     have = read("rookery", "git-users")
-    users = {name: have.get(name) or password() for name in ("operator", "release", "argocd")}
+    users = {name: have.get(name) or password() for name in ("operator", "release", "argocd", "reader")}
     if any(have.get(name) != value for name, value in users.items()) or "htpasswd" not in have:
         lines = [f"{name}:{hashed(value)}" for name, value in users.items()]
         write("rookery", "git-users", users | {"htpasswd": "\n".join(lines) + "\n"})
     return users
 
 
+def login(secret: tuple[str, str], user: str, given: str) -> None:
+    """Write who somebody is to the git remote."""
+    follow(*secret, {"username": user, "password": given})
+
+
 def main() -> None:
     """Make and follow."""
-    database = keep("rookery", "postgres", {"password": ""})["password"]
+    databases = keep("rookery", "postgres", {"password": "", "arbiter": ""})
     keep("rookery", "minio", {"root-user": "rookery", "root-password": ""})
     tracking = keep("rookery", "mlflow", {"s3-access-key": "mlflow", "s3-secret-key": ""})
     hook = keep("rookery", "git-webhook", {"secret": ""})["secret"]
     users = git_users()
-    uri = f"postgresql://mlflow:{database}@postgres.rookery.svc:5432/mlflow"
+    uri = f"postgresql://mlflow:{databases['password']}@postgres.rookery.svc:5432/mlflow"
     follow("rookery", "mlflow", tracking | {"database-uri": uri})
     outside = os.environ.get("GIT_URL", "")
-    pusher = (
-        (os.environ["GIT_USERNAME"], os.environ["GIT_PASSWORD"]) if outside else ("release", users["release"])
-    )
-    reader = pusher if outside else ("argocd", users["argocd"])
-    follow("rookery-workflows", "git-release", {"username": pusher[0], "password": pusher[1]})
+    given = (os.environ["GIT_USERNAME"], os.environ["GIT_PASSWORD"]) if outside else None
+    login(("rookery-workflows", "git-release"), *(given or ("release", users["release"])))
+    login(("rookery", "git-reader"), *(given or ("reader", users["reader"])))
+    reader = given or ("argocd", users["argocd"])
     follow(
         "argocd",
         "repo-rookery",
@@ -119,6 +126,55 @@ def main() -> None:
     )
     follow(
         "argocd", "argocd-secret", {"webhook.github.secret": hook}, {"app.kubernetes.io/part-of": "argocd"}
+    )
+    # Of the services that watch and tell: each is made whether or not a site has them, and read by few.
+    notices = keep("rookery", "notices", {"token": ""})
+    follow("rookery-workflows", "notices", notices)
+    arbiter = keep("rookery", "arbiter", {"token": ""})
+    database = f"postgresql+psycopg://arbiter:{databases['arbiter']}@postgres.rookery.svc:5432/arbiter"
+    follow("rookery", "arbiter", arbiter | {"database": database})
+    # The command line and the steps read it here.
+    follow("rookery-workflows", "arbiter", {"token": arbiter["token"]})
+    keep("rookery", "board", {"token": ""})
+    monitor = keep("rookery", "monitor", {"token": "", "s3-access-key": "monitor", "s3-secret-key": ""})
+    follow("rookery-workflows", "monitor", {"token": monitor["token"]})
+    logged = os.environ.get("PREDICTIONS") == "logged"
+    for namespace in environments(Path(os.environ["TREE"])):
+        if logged:
+            log(namespace, monitor["token"], inputs=os.environ["KEEP_INPUTS"])
+        elif read(namespace, LOG):
+            kubectl("delete", "secret", LOG, "--namespace", namespace)
+            print(f"{namespace}/{LOG} removed")
+
+
+def environments(tree: Path) -> list[str]:
+    """Return the namespaces of all environments: those of the work tree and those that the cluster has."""
+    names = {
+        f"{path.parent.parent.name}-{path.parent.name}"
+        for path in tree.glob("k8s/apps/*/*/kustomization.yaml")
+    }
+    listed = kubectl("get", "namespaces", "--selector", "rookery/environment", "--output", "json")
+    return sorted(names | {item["metadata"]["name"] for item in json.loads(listed)["items"]})
+
+
+def log(namespace: str, token: str, inputs: str) -> None:
+    """Give the servers of an environment what they need to hand over their prediction log.
+
+    The key signs the ids of predictions, the same on all servers of an environment.
+    """
+    if not kubectl("get", "namespace", namespace, "--ignore-not-found", "--output", "name"):
+        kubectl("create", "namespace", namespace)
+    key = keep(namespace, LOG, {"ROOKERY_SERVE_LOG_KEY": ""})
+    follow(
+        namespace,
+        LOG,
+        {
+            "ROOKERY_SERVE_LOG_KEY": key["ROOKERY_SERVE_LOG_KEY"],
+            "ROOKERY_SERVE_LOG_DIR": "/tmp/log",  # noqa: S108 the pod's own volume
+            "ROOKERY_SERVE_LOG_URL": "http://monitor.rookery.svc:9095",
+            "ROOKERY_SERVE_LOG_TOKEN": token,
+            "ROOKERY_SERVE_LOG_INPUTS": inputs,
+        },
     )
 
 

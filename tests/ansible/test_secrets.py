@@ -1,0 +1,124 @@
+"""The program that makes secrets, with a kubectl that keeps them in memory."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.ansible.support import program
+
+making = program("secrets", "make_secrets.py")
+
+
+class Kubectl:
+    """Secrets by namespace and name; namespaces that exist."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[tuple[str, str], dict[str, str]] = {}
+        self.namespaces = {"rookery", "rookery-workflows", "argocd"}
+
+    def __call__(self, *words: str, stdin: str = "") -> str:
+        match words:
+            case ("get", "secret", name, "--namespace", namespace, *_):
+                data = self.secrets.get((namespace, name))
+                return "" if data is None else json.dumps({"data": {k: _packed(v) for k, v in data.items()}})
+            case ("apply", *_):
+                given = json.loads(stdin)
+                place = (given["metadata"]["namespace"], given["metadata"]["name"])
+                assert place[0] in self.namespaces
+                # What server-side apply does with a manager's own keys that are left out.
+                self.secrets[place] = given["stringData"]
+                return ""
+            case ("get", "namespaces", *_):
+                environments = sorted(self.namespaces - {"rookery", "rookery-workflows", "argocd"})
+                return json.dumps({"items": [{"metadata": {"name": name}} for name in environments]})
+            case ("get", "namespace", name, *_):
+                return f"namespace/{name}" if name in self.namespaces else ""
+            case ("create", "namespace", name):
+                self.namespaces.add(name)
+                return ""
+            case ("delete", "secret", name, "--namespace", namespace):
+                del self.secrets[namespace, name]
+                return ""
+        raise AssertionError(words)
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@pytest.fixture
+def kubectl(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Kubectl:
+    folder = tmp_path / "k8s/apps/digits/staging"
+    folder.mkdir(parents=True)
+    (folder / "kustomization.yaml").touch()
+    made = Kubectl()
+    monkeypatch.setattr(making, "kubectl", made)
+    monkeypatch.setattr(making, "hashed", lambda plain: f"hash of {len(plain)}")
+    monkeypatch.delenv("GIT_URL", raising=False)
+    for name, value in {"TREE": str(tmp_path), "PREDICTIONS": "logged", "KEEP_INPUTS": "true"}.items():
+        monkeypatch.setenv(name, value)
+    return made
+
+
+def test_a_second_run_changes_nothing(kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    making.main()
+    assert capsys.readouterr().out
+    before = json.dumps(sorted(map(str, kubectl.secrets.items())))
+    making.main()
+    assert capsys.readouterr().out == ""
+    assert json.dumps(sorted(map(str, kubectl.secrets.items()))) == before
+
+
+def test_what_two_places_need_is_the_same_in_both(kubectl: Kubectl) -> None:
+    making.main()
+    found = kubectl.secrets
+    assert found["rookery", "arbiter"]["token"] == found["rookery-workflows", "arbiter"]["token"]
+    assert set(found["rookery-workflows", "arbiter"]) == {"token"}
+    assert found["rookery", "notices"] == found["rookery-workflows", "notices"]
+    assert found["rookery-workflows", "monitor"] == {"token": found["rookery", "monitor"]["token"]}
+    assert found["rookery", "postgres"]["arbiter"] in found["rookery", "arbiter"]["database"]
+    assert found["rookery", "git-reader"]["password"] == found["rookery", "git-users"]["reader"]
+    assert "reader:hash of 48" in found["rookery", "git-users"]["htpasswd"]
+    values = [value for data in found.values() for key, value in data.items() if key == "token"]
+    assert len(set(values)) == len([name for name in found if "token" in found[name]]) - 3
+
+
+def test_servers_of_every_environment_can_hand_over_their_log(
+    kubectl: Kubectl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl.namespaces.add("birds-canary")
+    making.main()
+    assert "digits-staging" in kubectl.namespaces
+    logs = {place: kubectl.secrets[place, "prediction-log"] for place in ("digits-staging", "birds-canary")}
+    keys = {data["ROOKERY_SERVE_LOG_KEY"] for data in logs.values()}
+    assert len(keys) == 2
+    for data in logs.values():
+        assert data["ROOKERY_SERVE_LOG_TOKEN"] == kubectl.secrets["rookery", "monitor"]["token"]
+        assert data["ROOKERY_SERVE_LOG_INPUTS"] == "true"
+    said = capsys.readouterr().out
+    assert not any(value in said for data in logs.values() for value in data.values())
+
+
+def test_a_site_that_watches_nothing_logs_nothing(
+    kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    making.main()
+    monkeypatch.setenv("PREDICTIONS", "")
+    capsys.readouterr()
+    making.main()
+    assert ("digits-staging", "prediction-log") not in kubectl.secrets
+    assert capsys.readouterr().out == "digits-staging/prediction-log removed\n"
+
+
+def test_a_git_server_outside_is_asked_by_its_own_login(
+    kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"URL": "https://git.example/x.git", "USERNAME": "me", "PASSWORD": "given"}.items():
+        monkeypatch.setenv(f"GIT_{name}", value)
+    making.main()
+    for place in (("rookery", "git-reader"), ("rookery-workflows", "git-release")):
+        assert kubectl.secrets[place] == {"username": "me", "password": "given"}
