@@ -49,8 +49,13 @@ class Hosts:
         """Whether a request with these headers is answered; one without a Host header is not."""
         if self.any:
             return True
-        said = [value for name, value in headers if name == b"host"]
-        return bool(said) and all(map(self.knows, said))
+        named = False
+        for name, value in headers:
+            if name == b"host":
+                if not self.knows(value):
+                    return False
+                named = True
+        return named
 
     def refusal(self, headers: Iterable[tuple[bytes, bytes]]) -> Misdirected:
         """What is answered else."""

@@ -24,6 +24,7 @@ class ListeningSettings(Settings):
     """Where a service listens."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(0, ge=0, le=65535, description="port to listen on; 0: any free one")
     hosts: list[Annotated[str, AfterValidator(_host_name)]] = Field(
         default_factory=list,
         description="names that requests may ask for in Host besides localhost, as JSON; none: where only this machine "

@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from services.common.errors import InvalidInput
+from services.common.program import options, run
 from services.data.store import ObjectStoreSettings
 from services.evaluate.settings import EvaluateSettings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve; the exit code is 1 when a setting is not valid."""
-    import uvicorn
+    return run("evaluate", options("evaluate", "Judges trained models."), arguments, _prepare)
 
+
+def _prepare(given: dict[str, Any]) -> tuple[FastAPI, EvaluateSettings]:
     from services.evaluate.app import create_app
 
-    parser = argparse.ArgumentParser(prog="python -m services.evaluate", description="Judges trained models.")
-    parser.add_argument("--host", help="address to listen on")
-    parser.add_argument("--port", type=int, help="port to listen on; 0 takes a free one")
-    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
-    try:
-        ObjectStoreSettings.read()
-        settings = EvaluateSettings.read(**given)
-    except InvalidInput as error:
-        print(f"rookery evaluate: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    uvicorn.run(
-        create_app(settings, dict(os.environ)),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=5,
-    )
-    return 0
+    ObjectStoreSettings.read()
+    settings = EvaluateSettings.read(**given)
+    return create_app(settings, dict(os.environ)), settings
 
 
 if __name__ == "__main__":

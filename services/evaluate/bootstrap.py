@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.common.wilson import wilson
 from services.evaluate.metrics import Answers, Floats, MetricName, Scorer
 
 _BLOCK = 1_000_000
@@ -70,11 +71,6 @@ def intervals(samples: Mapping[MetricName, Floats], confidence: float) -> dict[M
     return {name: interval(values, confidence) for name, values in samples.items()}
 
 
-def wilson(hits: int, count: int, z: float = 1.96) -> Interval:
-    """Wilson's 95 % interval of a share, good for the small counts of classes and slices."""
-    if count == 0:
-        return Interval(float("nan"), float("nan"))
-    share, square = hits / count, z * z
-    middle = (share + square / (2 * count)) / (1 + square / count)
-    half = z / (1 + square / count) * float(np.sqrt(share * (1 - share) / count + square / (4 * count**2)))
-    return Interval(max(0.0, middle - half), min(1.0, middle + half))
+def share_interval(hits: int, count: int) -> Interval:
+    """95 % interval of a share of hits, also for the small counts of classes and slices; NaN of none."""
+    return Interval(*wilson(hits / count, count)) if count else Interval(float("nan"), float("nan"))

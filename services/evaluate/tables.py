@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.evaluate.bootstrap import Interval, wilson
+from services.evaluate.bootstrap import Interval, share_interval
 from services.evaluate.gate import ClassRow
 from services.evaluate.metrics import Answers, Bools, Floats, measure
 
@@ -115,7 +115,7 @@ def _row(family: str, name: str, answers: Answers, mask: Bools) -> SliceRow:
     part = answers.subset(mask)
     values = measure(part)
     hits, count = int(part.hits.sum()), len(part.truth)
-    return SliceRow(family, name, count, values["accuracy"], wilson(hits, count), values["macro_f1"])
+    return SliceRow(family, name, count, values["accuracy"], share_interval(hits, count), values["macro_f1"])
 
 
 def _average_precision(answers: Answers, column: int) -> float:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-Z = 1.959963984540054
+from services.common.wilson import Z95, wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Accuracy:
         return dict(vars(self))
 
 
-def estimate(draws: Iterable[Draw], *, z: float = Z) -> Accuracy:
+def estimate(draws: Iterable[Draw], *, z: float = Z95) -> Accuracy:
     """The estimate from all draws of one or many windows."""
     windows: dict[str, list[Draw]] = defaultdict(list)
     for draw in draws:
@@ -67,10 +67,3 @@ def estimate(draws: Iterable[Draw], *, z: float = Z) -> Accuracy:
     effective = total**2 / math.fsum(weight**2 for weight, _ in weights)
     low, high = wilson(min(mean, 1.0), effective, z)
     return Accuracy(min(mean, 1.0), low, high, len(weights), drawn, inputs)
-
-
-def wilson(share: float, count: float, z: float = Z) -> tuple[float, float]:
-    """Wilson's interval for a share of `count`, which need not be whole."""
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return max(0.0, middle - half), min(1.0, middle + half)

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from services.labels.accuracy import Draw, estimate, wilson
+from services.common.wilson import wilson
+from services.labels.accuracy import Draw, estimate
 from services.labels.agreement import Gate, judge
 from services.labels.task import Annotation, Answer
 

@@ -6,7 +6,6 @@ Nothing is taken from a formula: data is drawn, the same functions as in the ser
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections import Counter
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from services.common.wilson import wilson
 from services.monitor import drift, judge
 from services.monitor.histogram import count_between
 
@@ -33,10 +33,7 @@ class Rate:
 
     def interval(self) -> tuple[float, float]:
         """Low and high."""
-        z, n, p = 1.96, self.runs, self.hits / self.runs
-        centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-        return max(0.0, centre - half), min(1.0, centre + half)
+        return wilson(self.hits / self.runs, self.runs)
 
     def __str__(self) -> str:
         low, high = self.interval()

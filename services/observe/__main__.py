@@ -1,19 +1,22 @@
-"""`python -m services.observe [serve|prometheus|alertmanager|configure]`; settings from ROOKERY_OBSERVE_…"""
+"""`python -m services.observe [serve|prometheus|alertmanager|configure]`: settings from ROOKERY_OBSERVE_…"""
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-from services.common.errors import InvalidInput, RookeryError
+from services.common.program import options, run
 from services.observe import programs
 from services.observe.settings import ObserveSettings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the parts; the exit code is 1 when a setting is not valid or a program is missing."""
-    parser = argparse.ArgumentParser(prog="python -m services.observe", description="Keeps figures.")
+    parser = options("observe", "Keeps figures.")
     parser.add_argument(
         "part",
         nargs="?",
@@ -21,38 +24,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         choices=["serve", "prometheus", "alertmanager", "configure"],
         help="serve figures of the pipeline; become one of the servers; or only write their configuration",
     )
-    parser.add_argument("--host", help="address to listen on")
-    parser.add_argument("--port", type=int, help="port of the observe service; 0 takes a free one")
-    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    return run("observe", parser, arguments, _prepare)
+
+
+def _prepare(given: dict[str, Any]) -> tuple[FastAPI, ObserveSettings] | None:
     part = given.pop("part")
-    try:
-        settings = ObserveSettings.read(**given)
-        if part == "serve":
-            _serve(settings)
-        elif part == "configure":
-            programs.configure(settings)
-        else:
-            programs.become(part, settings)
-    except (InvalidInput, RookeryError) as error:
-        print(f"rookery observe: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
+    settings = ObserveSettings.read(**given)
+    if part == "serve":
+        from services.observe.app import create_app
 
-
-def _serve(settings: ObserveSettings) -> None:
-    import uvicorn
-
-    from services.observe.app import create_app
-
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=5,
-    )
+        return create_app(settings), settings
+    if part == "configure":
+        programs.configure(settings)
+    else:
+        programs.become(part, settings)
+    return None
 
 
 if __name__ == "__main__":

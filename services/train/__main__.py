@@ -1,37 +1,31 @@
-"""`python -m services.train`: the train service, configured by ROOKERY_TRAIN_…"""
+"""`python -m services.train`: serve until SIGTERM; settings from ROOKERY_TRAIN_… or the options."""
 
 from __future__ import annotations
 
-import logging
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
-import uvicorn
-
-from services.common.errors import InvalidInput
+from services.common.program import log_work, options, run
 from services.data.store import ObjectStoreSettings
-from services.train.app import create_app
 from services.train.settings import TrainSettings
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
-def main() -> int:
-    """Serve until a signal comes; the exit code is 1 when a setting is not valid."""
-    try:
-        ObjectStoreSettings.read()
-        settings = TrainSettings.read()
-    except InvalidInput as error:
-        print(f"rookery train: {error}", file=sys.stderr)  # noqa: T201
-        return 1
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    uvicorn.run(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        log_level="info",
-        access_log=False,
-        timeout_graceful_shutdown=5,
-    )
-    return 0
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve; the exit code is 1 when a setting is not valid."""
+    return run("train", options("train", "Trains models."), arguments, _prepare, log_level="info")
+
+
+def _prepare(given: dict[str, Any]) -> tuple[FastAPI, TrainSettings]:
+    from services.train.app import create_app
+
+    log_work()
+    ObjectStoreSettings.read()
+    settings = TrainSettings.read(**given)
+    return create_app(settings), settings
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from services.labels.accuracy import wilson
+from services.common.wilson import wilson
 
 
 @dataclass

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from services.evaluate import bootstrap
-from services.evaluate.bootstrap import draws, interval, resample, wilson
+from services.evaluate.bootstrap import draws, interval, resample, share_interval
 from services.evaluate.metrics import Answers, measure
 
 
@@ -72,8 +72,8 @@ def test_an_interval_of_too_few_known_values_is_unknown():
     assert np.isnan(interval(values, 0.95).low)
 
 
-def test_wilson_stays_within_zero_and_one():
-    assert wilson(0, 10).low == 0.0
-    assert wilson(10, 10).high == 1.0
-    assert wilson(10, 10).low == pytest.approx(0.722, abs=1e-3)
-    assert np.isnan(wilson(0, 0).low)
+def test_the_interval_of_a_share_stays_within_zero_and_one():
+    assert share_interval(0, 10).low == 0.0
+    assert share_interval(10, 10).high == 1.0
+    assert share_interval(10, 10).low == pytest.approx(0.722, abs=1e-3)
+    assert np.isnan(share_interval(0, 0).low)

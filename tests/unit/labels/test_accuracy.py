@@ -6,16 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
-from services.labels.accuracy import Draw, estimate, wilson
-
-
-@given(st.integers(1, 400), st.data())
-def test_wilson_is_scipys(count: int, data: st.DataObject) -> None:
-    right = data.draw(st.integers(0, count))
-    theirs = binomtest(right, count).proportion_ci(0.95, method="wilson")
-    assert wilson(right / count, count) == pytest.approx((theirs.low, theirs.high), abs=1e-9)
+from services.common.wilson import wilson
+from services.labels.accuracy import Draw, estimate
 
 
 def test_nothing_said_is_no_estimate() -> None:
