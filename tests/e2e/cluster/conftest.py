@@ -16,7 +16,7 @@ from services.common.mlflow_rest import MlflowClient
 from tests.support.cluster import HOST, MLFLOW, TRAIN, Cluster, until
 from tests.support.gitops import REPOSITORY
 
-_ORDER = ("test_conformance.py", "test_main_job.py", "test_bad_days.py")
+_ORDER = ("test_conformance.py", "test_main_job.py", "test_loop.py", "test_bad_days.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

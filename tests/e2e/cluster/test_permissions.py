@@ -43,11 +43,11 @@ EVERYBODY = {
 Ask = Callable[..., httpx.Response]
 
 
-def as_account(cluster: Cluster, name: str) -> Iterator[Ask]:
-    """Requests with a token of a service account of the workflows, and with nothing else."""
+def as_account(cluster: Cluster, name: str, space: str = WORKFLOWS) -> Iterator[Ask]:
+    """Requests with a token of a service account, of the workflows if no other, and with nothing else."""
     access: Access = load_access(cluster.kubeconfig)
     token = cluster.api.create(
-        f"{CORE}/{WORKFLOWS}/serviceaccounts/{name}/token",
+        f"{CORE}/{space}/serviceaccounts/{name}/token",
         {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
