@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,40 @@ def test_the_playbook_takes_them_one_after_the_other() -> None:
         if play["hosts"] == "control_plane[1:]"
     ]
     assert further["serial"] == 1
+
+
+def test_an_address_is_passed_on_without_a_load_balancer(tmp_path: Path) -> None:
+    extra = {
+        "roles_folder": str(ANSIBLE / "roles"),
+        "rendered": str(tmp_path),
+        "control_plane_address": "192.168.1.10",
+        "control_plane_endpoint": "192.168.1.10:6443",
+    }
+    words = [word for name, value in extra.items() for word in ("-e", f"{name}={value}")]
+    done = run("ansible-playbook", "-i", str(HERE / "hosts.yml"), *words, str(HERE / "render.yml"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    rules = {name: (tmp_path / f"{name}.conf").read_text() for name in ("node1", "node2", "node3")}
+    priorities = [int(re.findall(r"priority (\d+)", text)[0]) for text in rules.values()]
+    weight = int(re.findall(r"weight (\d+)", rules["node1"])[0])
+    assert priorities == sorted(set(priorities), reverse=True)
+    assert priorities[-1] + weight > priorities[0], "who answers has it before who does not"
+    assert re.findall(r"[\d.]+(?=\n)", rules["node2"].split("unicast_peer {")[1].split("}")[0]) == [
+        "192.168.1.11",
+        "192.168.1.13",
+    ]
+    assert all("192.168.1.10/32" in text for text in rules.values())
+
+
+def test_three_behind_the_address_of_one_are_refused(tmp_path: Path) -> None:
+    extra = {
+        "roles_folder": str(ANSIBLE / "roles"),
+        "rendered": str(tmp_path),
+        "control_plane_endpoint": "192.168.1.11:6443",
+    }
+    words = [word for name, value in extra.items() for word in ("-e", f"{name}={value}")]
+    done = run("ansible-playbook", "-i", str(HERE / "hosts.yml"), *words, str(HERE / "render.yml"))
+    assert done.returncode != 0
+    assert "set control_plane_address to a free one" in " ".join(done.stdout.split())
 
 
 def test_an_even_number_is_refused(tmp_path: Path) -> None:
