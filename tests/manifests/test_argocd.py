@@ -77,6 +77,18 @@ def test_projects_allow_nothing_that_no_folder_needs(neutral: Built) -> None:
         assert allowed - used <= spare, name
 
 
+def test_the_project_that_argo_cd_brings_allows_nothing(site: Built) -> None:
+    spec = dict(one(site["k8s/argocd"], "AppProject", "default")["spec"])
+    assert spec.pop("description")
+    wide = ("sourceRepos", "destinations", "clusterResourceWhitelist", "namespaceResourceWhitelist")
+    assert spec == {name: [] for name in wide}
+    followers = [r for r in site["k8s/argocd"] if r["kind"] in {"Application", "ApplicationSet"}]
+    assert followers
+    for resource in followers:
+        template = resource["spec"].get("template", resource)
+        assert template["spec"]["project"] != "default"
+
+
 @pytest.mark.parametrize("folder", ["k8s/argocd", "k8s/platform/minio", "k8s/apps/digits/canary"])
 def test_a_commit_is_synced_by_itself_again_and_again(folder: str, neutral: Built) -> None:
     policy = application(neutral, folder)["syncPolicy"]
