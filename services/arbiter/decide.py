@@ -13,6 +13,7 @@ Verdict = Literal["retrain", "wait", "refuse"]
 KINDS = ("data", "code", "drift", "labels", "schedule", "manual")
 DAY = 86_400.0
 RUNNING, SUCCEEDED, REFUSED, FAILED = "running", "succeeded", "refused", "failed"
+CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Training:
     """One that was decided before.
 
     Attributes:
-        outcome: running, succeeded, refused (by the gate), or failed.
+        outcome: running, succeeded, refused (by the gate), cancelled (by somebody), or failed.
         ended: None while it runs.
     """
 
@@ -184,7 +185,11 @@ def _failures(situation: Situation, policy: Policy, ready: Sequence[Event]) -> D
     """Data on which trainings have failed again and again; an application whose trainings all fail."""
     if _forced(ready):
         return None
-    ended = sorted((one for one in _own(situation) if one.ended is not None), key=lambda one: one.started)
+    # One that somebody ended says neither that it would have failed nor that it would not.
+    ended = sorted(
+        (one for one in _own(situation) if one.ended is not None and one.outcome != CANCELLED),
+        key=lambda one: one.started,
+    )
     on_data = _failed_in_a_row([one for one in ended if one.data and one.data == situation.recipe.data])
     if on_data >= policy.failures:
         return _refuse(

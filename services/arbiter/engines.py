@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from services.arbiter.decide import FAILED, REFUSED, RUNNING, SUCCEEDED
+from services.arbiter.decide import CANCELLED, FAILED, REFUSED, RUNNING, SUCCEEDED
 from services.arbiter.settings import ArbiterSettings
 from services.common.errors import Conflict
 from workflows.local.runs import Run, failed_step
@@ -119,11 +119,13 @@ def open_engine(settings: ArbiterSettings) -> Engine:
 
 
 def outcome_of(run: Run) -> str:
-    """How a workflow ended: a gate's no is a result; anything else that is no success is a failure."""
+    """How a workflow ended: a gate's no is a result, and so is somebody's; anything else is a failure."""
     if not run.done:
         return RUNNING
     if run.phase == "Succeeded":
         return SUCCEEDED
+    if run.cancelled:
+        return CANCELLED
     step = failed_step(run)
     refused = (
         step is not None and step.exit_code == _REFUSED_CODE and step.display_name.startswith(_EVALUATION)

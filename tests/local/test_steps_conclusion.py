@@ -54,6 +54,15 @@ def test_the_result_is_recorded_and_told(mlflow: Server, hook: Webhook) -> None:
 
 
 @pytest.mark.usefixtures("settings")
+def test_one_that_was_cancelled_did_not_fail(mlflow: Server, hook: Webhook) -> None:
+    stopped = [{"displayName": "wait", "message": "Stopped with strategy 'Stop'"}]
+    end("u-cancelled", "Failed", json.dumps(stopped))
+    (run,) = records(mlflow, "u-cancelled")
+    assert run["info"]["status"] == "KILLED"
+    assert hook.told == []
+
+
+@pytest.mark.usefixtures("settings")
 def test_a_repeated_exit_handler_records_once(mlflow: Server) -> None:
     end("u-twice", "Succeeded", "[]")
     end("u-twice", "Succeeded", "[]")

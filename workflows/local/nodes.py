@@ -11,6 +11,9 @@ SUCCEEDED, FAILED, ERROR = "Succeeded", "Failed", "Error"
 SKIPPED, OMITTED = "Skipped", "Omitted"
 # How the message begins of a step whose own process said that it failed.
 EXITED = "main: Error"
+# What Argo says of a workflow that was stopped, and of the steps that it ended or never began.
+STOPPED = "Stopped with strategy 'Stop'"
+_STOPPED = ("Stopped with strategy ", "workflow shutdown with strategy:")
 
 COMPLETED = frozenset((SUCCEEDED, FAILED, ERROR))
 FULFILLED = COMPLETED | {SKIPPED, OMITTED}
@@ -55,6 +58,11 @@ class Node:
     def as_dict(self) -> dict[str, Any]:
         """For the journal."""
         return asdict(self)
+
+
+def was_stopped(message: str) -> bool:
+    """Whether a message says that somebody ended the workflow, which is no failure of its own."""
+    return message.startswith(_STOPPED)
 
 
 def node_id(workflow: str, name: str) -> str:

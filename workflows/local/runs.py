@@ -14,7 +14,7 @@ from typing import Any
 from services.common.errors import IntegrityError, NotFound
 from workflows.local.journal import read_journal
 from workflows.local.models import nearest
-from workflows.local.nodes import COMPLETED, ERROR, EXITED, PENDING, SUCCEEDED, Node
+from workflows.local.nodes import COMPLETED, ERROR, EXITED, PENDING, SUCCEEDED, Node, was_stopped
 from workflows.local.state import State
 from workflows.local.workflow import Workflow
 
@@ -78,6 +78,11 @@ class Run:
     def done(self) -> bool:
         """Whether it has ended."""
         return self.phase in COMPLETED
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody ended it."""
+        return self.phase in COMPLETED and self.phase != SUCCEEDED and was_stopped(self.message)
 
     @property
     def waiting(self) -> list[Node]:

@@ -17,14 +17,13 @@ from services.common.errors import InvalidInput, RookeryError
 from workflows.local import dag, graph
 from workflows.local.models import Parameter, Step, Template, seconds
 from workflows.local.mutexes import Mutexes
-from workflows.local.nodes import ERROR, FAILED, PENDING, RUNNING, SUCCEEDED, Node
+from workflows.local.nodes import ERROR, FAILED, PENDING, RUNNING, STOPPED, SUCCEEDED, Node
 from workflows.local.retries import after_attempt, last_retry
 from workflows.local.state import State
 from workflows.local.substitution import substitute
 from workflows.local.templates import Found, Library
 from workflows.local.workflow import Workflow, check_value, effective_spec, entry_calls
 
-STOPPED = "Stopped with strategy 'Stop'"
 _MAX_DEPTH = 80
 _MUTEX_SECONDS = 0.1
 

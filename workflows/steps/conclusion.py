@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from services.common.mlflow_rest import MlflowClient
+from workflows.local.nodes import was_stopped
 from workflows.steps import news
 from workflows.steps.outcome import say, workflow_step
 from workflows.steps.settings import StepSettings
@@ -46,6 +47,8 @@ def tell(
 ) -> None:
     """Record a result and tell of a failure; the last step of a workflow does it for a success, which saves a pod.
 
+    Of one that was cancelled nobody is told: somebody wanted that.
+
     Args:
         parameters: as of `conclude`.
     """
@@ -53,7 +56,7 @@ def tell(
         record(settings, template, workflow_name, workflow_uid, status, failed, given(parameters))
     finally:
         # People are told above all when the platform itself is in trouble.
-        if status != "Succeeded":
+        if status != "Succeeded" and not cancelled(failed):
             news.failed(template, workflow_name, status, failed, given(parameters))
 
 
@@ -67,6 +70,8 @@ def record(
     parameters: dict[str, str],
 ) -> None:
     """Write the result to MLflow; a workflow that is there already is brought up to date.
+
+    The run ends FINISHED, KILLED when somebody cancelled the workflow, else FAILED.
 
     Raises:
         Unavailable: MLflow does not answer, and time is left to tell people.
@@ -89,7 +94,9 @@ def record(
             params={key: value[:_MAX_VALUE] for key, value in parameters.items() if value},
             tags={"rookery.failures": "; ".join(failed)[:_MAX_VALUE]},
         )
-        mlflow.end_run(run_id, "FINISHED" if status == "Succeeded" else "FAILED")
+        mlflow.end_run(
+            run_id, "FINISHED" if status == "Succeeded" else "KILLED" if cancelled(failed) else "FAILED"
+        )
 
 
 def failed_nodes(failures: str) -> list[str]:
@@ -107,6 +114,11 @@ def failed_nodes(failures: str) -> list[str]:
         for node in nodes
         if isinstance(node, dict)
     ]
+
+
+def cancelled(failed: list[str]) -> bool:
+    """Whether somebody stopped the workflow, by the lines of its failed nodes."""
+    return any(was_stopped(line.partition(": ")[2]) for line in failed)
 
 
 def given(parameters: str) -> dict[str, str]:

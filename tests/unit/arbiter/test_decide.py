@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.arbiter.decide import (
+    CANCELLED,
     DAY,
     FAILED,
     KINDS,
@@ -86,6 +87,22 @@ def test_data_that_failed_again_and_again_are_refused_and_other_data_are_not() -
     assert said(event(), trainings=[*failed, training(SUCCEEDED, age=0.5 * DAY, data="sha256:data")])[0] == (
         "retrain"
     )
+
+
+def test_one_that_was_cancelled_neither_fails_nor_ends_a_row_of_failures() -> None:
+    def row(*outcomes: str) -> list[Training]:
+        return [training(one, age=(9 - n) * 3600.0) for n, one in enumerate(outcomes)]
+
+    policy = Policy(rest=DAY)
+    for outcomes, verdict in (
+        ((CANCELLED, CANCELLED, CANCELLED), "retrain"),
+        ((FAILED, FAILED, CANCELLED), "retrain"),
+        ((FAILED, CANCELLED, FAILED, FAILED, CANCELLED), "wait"),
+        ((FAILED, FAILED, SUCCEEDED, CANCELLED, FAILED), "retrain"),
+    ):
+        situation = Situation("digits", NOW, [event()], RECIPE, row(*outcomes))
+        found = decide(situation, replace(policy, daily=9))
+        assert found is not None and found.verdict == verdict, (outcomes, found)
 
 
 def test_after_failures_in_a_row_there_is_a_rest() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from services.arbiter.decide import FAILED, REFUSED, RUNNING, SUCCEEDED
+from services.arbiter.decide import CANCELLED, FAILED, REFUSED, RUNNING, SUCCEEDED
 from services.arbiter.engines import ClusterEngine, LocalEngine, open_engine, outcome_of
 from services.arbiter.settings import ArbiterSettings
 from services.common.errors import Conflict, InvalidInput, NotFound, Unavailable
@@ -18,6 +19,10 @@ from workflows.local.runs import Run, get_run, run_names
 
 def run(phase: str, *nodes: Node) -> Run:
     return Run("r", phase, "m", 0, 0, None, "t", {}, {}, list(nodes), None)
+
+
+def stopped(message: str) -> Run:
+    return replace(run("Failed", node("evaluate(0)", "143")), message=message)
 
 
 def node(name: str, code: str) -> Node:
@@ -34,6 +39,9 @@ def node(name: str, code: str) -> Node:
         (run("Failed", node("evaluate(0)", "1")), FAILED),
         (run("Failed", node("train(0)", "3")), FAILED),
         (run("Error"), FAILED),
+        (stopped("Stopped with strategy 'Stop'"), CANCELLED),
+        (stopped("workflow shutdown with strategy:  Terminate"), CANCELLED),
+        (stopped("Step exceeded its deadline"), FAILED),
     ],
 )
 def test_only_a_no_of_the_gate_is_a_refusal(found: Run, outcome: str) -> None:

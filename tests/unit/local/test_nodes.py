@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from workflows.local.nodes import Node, item_name, node_id, plain
+from workflows.local.nodes import STOPPED, Node, item_name, node_id, plain, was_stopped
 
 
 def test_identities_are_those_that_argo_computes() -> None:
@@ -42,6 +42,12 @@ def test_names_of_loop_turns(item: Any, name: str) -> None:
 
 def test_values_as_texts() -> None:
     assert [plain(v) for v in ("x", None, False, 2.0, [1, "a"])] == ["x", "null", "false", "2", '[1,"a"]']
+
+
+def test_what_somebody_stopped_is_told_by_argo_s_words() -> None:
+    assert was_stopped(STOPPED) and was_stopped("workflow shutdown with strategy:  Terminate")
+    for message in ("", "child 'a' failed", "Step exceeded its deadline", "main: Error (exit code 143)"):
+        assert not was_stopped(message)
 
 
 def test_a_node_goes_to_the_journal_and_back() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ def _flow(home: Path, name: str, journal: str) -> None:
     folder.mkdir(parents=True)
     Workflow(name, name, 1.0, "default", {"kind": "Workflow"}, {}, {}, {}, {}).save(folder / "workflow.json")
     (folder / "journal.jsonl").write_text(journal)
+
+
+def test_one_that_was_cancelled_is_told_from_one_that_failed() -> None:
+    run = _run(_node("train", "Failed"))
+    assert not run.cancelled
+    stopped = replace(run, message="Stopped with strategy 'Stop'")
+    assert stopped.cancelled
+    assert (
+        not replace(stopped, phase="Running").cancelled and not replace(stopped, phase="Succeeded").cancelled
+    )
 
 
 def test_a_try_that_was_repeated_is_not_why_a_run_failed() -> None:

@@ -56,6 +56,7 @@ def test_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
         run("FINISHED", template="train-model", of="digits"),
         run("FAILED", template="train-model", of="digits"),
         run("FAILED", template="build-container-image", of="somebody-elses"),
+        run("KILLED", template="promote-model", of="digits"),
     ]
     asked(monkeypatch, Mlflow(digits=trained + odd, workflows=ended).answer)
     found = read_runs("http://mlflow", ["digits", "birds"])
@@ -66,6 +67,7 @@ def test_what_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     assert found.verdicts == {("digits", "accepted"): 1, ("digits", "refused"): 1}
     assert found.workflows[("", "build-container-image", "FAILED")] == 1
+    assert found.workflows[("digits", "promote-model", "KILLED")] == 1
     assert found.failed == {("digits", "train-model"): 5.0, ("", "build-container-image"): 5.0}
 
 

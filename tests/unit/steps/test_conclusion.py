@@ -5,7 +5,7 @@ import json
 import pytest
 
 from workflows.steps import conclusion
-from workflows.steps.conclusion import conclude, failed_nodes, given
+from workflows.steps.conclusion import cancelled, conclude, failed_nodes, given
 
 NODES = [{"displayName": "train", "message": "Error (exit code 3)", "phase": "Failed"}]
 
@@ -18,6 +18,21 @@ def test_failures_are_read_as_a_list_and_as_a_list_in_a_string() -> None:
 def test_a_workflow_without_failures_has_none() -> None:
     for text in ("", "null", "[]", '""', "{{workflow.failures}}"):
         assert failed_nodes(text) == []
+
+
+@pytest.mark.parametrize(
+    ("messages", "found"),
+    [
+        (["Stopped with strategy 'Stop'", "child 'x' failed"], True),
+        (["workflow shutdown with strategy:  Stop"], True),
+        (["main: Error (exit code 143)"], False),
+        (["it said: Stopped with strategy 'Stop'"], False),
+        ([], False),
+    ],
+)
+def test_who_was_cancelled_is_told_from_who_failed(messages: list[str], found: bool) -> None:
+    nodes = [{"displayName": "train(0:a)", "message": message} for message in messages]
+    assert cancelled(failed_nodes(json.dumps(nodes))) is found
 
 
 def test_parameters_become_a_mapping() -> None:
