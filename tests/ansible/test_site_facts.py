@@ -107,3 +107,36 @@ def test_mlflow_answers_the_names_that_people_use(tmp_path: Path) -> None:
     values = facts(tmp_path, external_addresses=["203.0.113.80"], external_names=["birds.example"])["values"]
     hosts = values["mlflow-hosts"]["/data/ROOKERY_TRACKING_ALLOWED_HOSTS"].split(",")
     assert {"203.0.113.80:*", "birds.example", "birds.example:*", "mlflow.rookery.svc:*"} <= set(hosts)
+
+
+LOOP = {"monitor", "arbiter", "board", "notify"}
+METRICS = {"prometheus", "alertmanager", "observe"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "folders", "images"),
+    [
+        ({}, LOOP | {"schedules"}, LOOP),
+        ({"closed_loop": False}, set(), set()),
+        ({"metrics": True}, LOOP | METRICS | {"schedules", "grafana"}, LOOP | {"observe"}),
+        (
+            {"closed_loop": False, "metrics": True, "grafana_image": ""},
+            METRICS | {"notify"},
+            {"notify", "observe"},
+        ),
+    ],
+)
+def test_a_site_gets_the_parts_that_it_asks_for(
+    settings: dict[str, Any], folders: set[str], images: set[str], tmp_path: Path
+) -> None:
+    found = facts(tmp_path, rookery_image_registry="192.168.9.9:5000", **settings)
+    every = LOOP | METRICS | {"schedules", "grafana"}
+    without = {folder.rpartition("/")[2] for folder in found["without"]}
+    assert every - without == folders
+    assert set(found["ours"]) & (LOOP | {"observe"}) == images
+    asked = {name for name in found["others"] if name.startswith(("prom/", "grafana/"))}
+    assert bool(asked) is bool(settings.get("metrics"))
+    assert ("grafana/grafana" in asked) is ("grafana" in folders)
+    told = found["settings"]
+    assert bool(told["ROOKERY_ARBITER_URL"]) is bool(told["ROOKERY_MONITOR_URL"]) is ("arbiter" in folders)
+    assert bool(told["ROOKERY_NOTICES_URL"]) is ("notify" in folders)

@@ -92,6 +92,8 @@ IMAGES = (
     Image("postgres", ("library/postgres:15-bookworm",)),
     Image("minio", ("minio/minio:RELEASE.2025-09-07T16-13-09Z",), ("minio",)),
     Image("registry", ("library/registry:2.8.3",)),
+    Image("prometheus", ("prom/prometheus:v2.42.0",)),
+    Image("alertmanager", ("prom/alertmanager:v0.25.0",)),
 )
 
 
