@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.ansible.support import program
+from tests.ansible.support import ANSIBLE, program
 
 making = program("secrets", "make_secrets.py")
 
@@ -122,3 +125,39 @@ def test_a_git_server_outside_is_asked_by_its_own_login(
     making.main()
     for place in (("rookery", "git-reader"), ("rookery-workflows", "git-release")):
         assert kubectl.secrets[place] == {"username": "me", "password": "given"}
+
+
+FILE = """#!/bin/sh
+case "$*" in
+  apply*) [ ! -e refuse ] || { echo "Forbidden: not you" >&2; exit 1; }; cat >>applied ;;
+  *namespaces*) echo '{"items": []}' ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_the_login_comes_by_standard_input_and_what_fails_is_said(refuses: bool, tmp_path: Path) -> None:
+    (tmp_path / "kubectl").write_text(FILE)
+    (tmp_path / "kubectl").chmod(0o755)
+    if refuses:
+        (tmp_path / "refuse").touch()
+    remote = {"GIT_URL": "https://git.example/x.git", "GIT_USERNAME": "me"}
+    done = subprocess.run(
+        [sys.executable, ANSIBLE / "roles/secrets/files/make_secrets.py"],
+        input=json.dumps({"password": "of-nobody-else"}),
+        env={**remote, "TREE": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert "of-nobody-else" not in done.stdout + done.stderr
+    if refuses:
+        assert (done.returncode, done.stderr) == (
+            1,
+            "kubectl apply --server-side failed: Forbidden: not you\n",
+        )
+    else:
+        assert done.returncode == 0, done.stderr
+        assert '"username": "me", "password": "of-nobody-else"' in (tmp_path / "applied").read_text()

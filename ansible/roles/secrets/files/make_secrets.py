@@ -4,7 +4,7 @@
 Passwords are made once and kept as Kubernetes Secrets alone. What is the same password in another place or form (a
 database URI, the login of a step, the webhook's key) follows from it each time: delete a Secret and run this again to
 replace a password everywhere. Prints the names of what it wrote, never a value. A git remote outside the cluster brings
-its own login by the environment: GIT_URL, GIT_USERNAME, GIT_PASSWORD. TREE is the work tree with the applications;
+its own login: GIT_URL and GIT_USERNAME, and on standard input a JSON object with its `password`. TREE is the work tree with the applications;
 PREDICTIONS is `logged` where the servers of their environments log them, KEEP_INPUTS whether with the inputs.
 """
 
@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -179,4 +180,9 @@ def log(namespace: str, token: str, inputs: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # What is in the environment of a task stands on a command line; the environment of this process does not.
+    os.environ["GIT_PASSWORD"] = json.load(sys.stdin)["password"]
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{' '.join(error.cmd[:3])} failed: {error.stderr.strip()}")
