@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -17,6 +21,31 @@ _BATCH = 500
 _PAGE = 500
 _TIMEOUT = httpx.Timeout(60, connect=3)
 _MOST_BYTES = 512 << 20
+_WHOLE_SECONDS = 3600.0
+_MARGIN = timedelta(minutes=10)
+_READ = "id,data,updated_at,annotations"
+_ANSWERED = {
+    "filters": {
+        "conjunction": "or",
+        "items": [
+            {"filter": f"filter:tasks:{name}", "operator": "greater", "type": "Number", "value": 0}
+            for name in ("total_annotations", "cancelled_annotations")
+        ],
+    }
+}
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """How far a project was read.
+
+    Attributes:
+        changed: newest change of a task that was seen, as Label Studio's clock says.
+        whole: when all of it was read, on the monotonic clock.
+    """
+
+    changed: str
+    whole: float
 
 
 class StudioDesk:
@@ -34,6 +63,7 @@ class StudioDesk:
         self._token, self._blind, self._hook = token, blind, hook
         self._client = httpx.Client(base_url=url, timeout=_TIMEOUT, trust_env=False)
         self._projects: dict[str, int] = {}
+        self._marks: dict[int, _Mark] = {}
         if token.count(".") != 2:
             self._client.headers["Authorization"] = f"Token {token}"
 
@@ -87,21 +117,33 @@ class StudioDesk:
                 self._call("PATCH", f"/api/tasks/{name}/", {"overlap": task.overlap})
 
     def collect(self, project: Project) -> Batch:
-        """All annotations of the project."""
+        """The annotations of tasks that changed since the last time, with some before it; all of them once an hour.
+
+        Tasks are read in pages: each export would leave a file with the whole project on Label Studio's disk.
+        """
         number = self._number(project)
         people = {int(user["id"]): str(user["email"]) for user in self._call("GET", "/api/users/")}
-        answer = self._call("GET", f"/api/projects/{number}/export?exportType=JSON")
+        mark = self._marks.get(number)
+        whole = mark is None or time.monotonic() - mark.whole > _WHOLE_SECONDS
+        query = _ANSWERED if whole or mark is None else _changed_since(mark.changed)
+        begun, changed = time.monotonic(), "" if mark is None else mark.changed
         batch = Batch()
-        for task in answer:
-            digest = task.get("data", {}).get("digest")
-            for one in task.get("annotations", []):
+        path = f"/api/tasks/?project={number}&fields=all&include={_READ}&query={quote(json.dumps(query))}"
+        for task in self._pages(path, "tasks"):
+            changed = max(changed, str(task.get("updated_at") or ""))
+            data = task.get("data")
+            digest = data.get("digest") if isinstance(data, dict) else None
+            for one in task.get("annotations") or []:
                 self._read(batch, project, digest, one, people)
+        if changed:
+            self._marks[number] = _Mark(changed, begun if whole or mark is None else mark.whole)
         return batch
 
     def _read(
         self, batch: Batch, project: Project, digest: Any, one: dict[str, Any], people: dict[int, str]
     ) -> None:
-        name = str(one.get("unique_id") or f"{project.application}-{one.get('id')}")
+        # Numbers begin anew when its database is lost; with the time they are never used twice.
+        name = f"{project.application}-{one.get('id')}-{one.get('created_at') or ''}"
         if not isinstance(digest, str):
             batch.strays.append(Stray(name, "its task is none of ours", json.dumps(one)))
             return
@@ -232,6 +274,13 @@ class LateDesk:
                 self._made[1].close()
             self._made = (token, StudioDesk(self._url, token, blind=self._blind, hook=self._hook))
         return self._made[1]
+
+
+def _changed_since(mark: str) -> dict[str, Any]:
+    """The query for tasks that changed after a mark, or shortly before it: pages are not read in one moment."""
+    since = datetime.fromisoformat(mark) - _MARGIN
+    item = {"filter": "filter:tasks:updated_at", "operator": "greater", "type": "Datetime"}
+    return {"filters": {"conjunction": "and", "items": [item | {"value": since.isoformat()}]}}
 
 
 def _title(project: Project) -> str:

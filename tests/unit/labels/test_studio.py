@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -79,13 +81,36 @@ def test_annotations_of_no_task_or_no_form_are_strays() -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/api/users/":
             return httpx.Response(200, json=[])
-        if request.url.path.endswith("/export"):
-            return httpx.Response(200, json=HOSTILE)
+        if request.url.path == "/api/tasks/":
+            return httpx.Response(200, json={"tasks": HOSTILE, "total": len(HOSTILE)})
         return httpx.Response(200, json={"results": [], "count": 0, "id": 1})
 
     batch = desk(answer).collect(PROJECT)
     assert batch.annotations == []
-    assert [stray.id for stray in batch.strays] == ["digits-1", "digits-2", "digits-3"]
+    assert [stray.id for stray in batch.strays] == ["digits-1-", "digits-2-", "digits-3-"]
+
+
+def test_what_changed_is_asked_for_and_everything_once_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    task = {"data": {"digest": "a" * 64}, "annotations": [], "updated_at": "2026-06-01T12:00:00.500000Z"}
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/users/":
+            return httpx.Response(200, json=[])
+        if request.url.path == "/api/tasks/":
+            items = json.loads(request.url.params["query"])["filters"]["items"]
+            asked.append({item["filter"]: item["value"] for item in items})
+            return httpx.Response(200, json={"tasks": [task], "total": 1})
+        return httpx.Response(200, json={"results": [], "count": 0, "id": 1})
+
+    studio = desk(answer)
+    now = time.monotonic()
+    for seconds in (0, 60, 120, 4000):
+        monkeypatch.setattr("services.labels.studio.time.monotonic", lambda later=seconds: now + later)
+        studio.collect(PROJECT)
+    everything = {"filter:tasks:total_annotations": 0, "filter:tasks:cancelled_annotations": 0}
+    changed = {"filter:tasks:updated_at": "2026-06-01T11:50:00.500000+00:00"}
+    assert asked == [everything, changed, changed, everything]
 
 
 def test_a_token_may_come_later() -> None:
