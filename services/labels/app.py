@@ -147,7 +147,8 @@ def _add_queue(app: FastAPI, bearer: Bearer) -> None:
         dependencies=known,
     )
     def queue(request: Request, application: Application) -> dict[str, Any]:
-        return standing(_service(request).office, application)
+        service = _service(request)
+        return standing(service.office, application) | {"url": service.settings.studio_address()}
 
     @app.get(
         "/applications",

@@ -44,6 +44,9 @@ class LabelsSettings(ClosedSettings):
         None, description="folder of JSON files in place of Label Studio, for those who answer by other means"
     )
     studio_url: str = Field("http://127.0.0.1:5000", description="address of Label Studio")
+    studio_public_url: str = Field(
+        "", description="address of Label Studio for the browsers of those who label; empty: as studio_url"
+    )
     studio_token: SecretStr = Field(
         SecretStr(""), description="token of Label Studio's API, or a personal access token"
     )
@@ -123,6 +126,10 @@ class LabelsSettings(ClosedSettings):
     def address(self) -> str:
         """Address of this service for browsers."""
         return self.public_url or f"http://{self.host}:{self.port}"
+
+    def studio_address(self) -> str:
+        """Where people label; empty where that is a folder."""
+        return "" if self.desk is not None else self.studio_public_url or self.studio_url
 
     def dataset_place(self, application: str) -> str:
         """Where an application's labelled dataset lies."""

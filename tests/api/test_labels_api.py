@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -74,6 +75,7 @@ def test_the_loop_by_http(client: httpx.Client, tmp_path: Path, log: Log) -> Non
     queue = client.get("/queue?application=digits", headers=HEADERS).json()
     assert (queue["open"], queue["done"], queue["items"]) == (0, 20, 20)
     assert queue["accuracy"]["estimate"] == 1.0
+    assert queue["url"] == ""
     metrics = client.get("/metrics").text
     assert 'rookery_labels_items{application="digits"} 20.0' in metrics
     assert "rookery_labels_answers_total 20.0" in metrics
@@ -141,6 +143,14 @@ def test_names_are_checked(client: httpx.Client) -> None:
 def test_it_is_ready_and_healthy(client: httpx.Client) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     assert client.get("/readyz").json()["status"] == "ready"
+
+
+def test_people_are_sent_to_label_studio_by_the_name_that_they_know(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"state_dir": tmp_path, "studio_url": "http://studio:5000"}
+    assert LabelsSettings(**given).studio_address() == "http://studio:5000"
+    known = LabelsSettings(**given, studio_public_url="https://label.example")
+    assert known.studio_address() == "https://label.example"
+    assert LabelsSettings(**given, desk=tmp_path).studio_address() == ""
 
 
 def test_beyond_this_machine_a_token_is_needed() -> None:

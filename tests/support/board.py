@@ -60,6 +60,10 @@ class World:
         ]
         self.queue: dict[str, Any] = {
             **{"open": 12, "done": 3, "agreement": 0.91, "aside": {f"{HOSTILE}: no label": 1}},
+            **{
+                "url": "http://studio.example:5000",
+                "gate": {"state": "passed", "waiting": {HOSTILE: HOSTILE}},
+            },
             "accuracy": {"estimate": 0.93, "low": 0.9, "high": 0.95, "count": 80, "since": "2026-11-01"},
         }
         self.drift: dict[str, Any] = {

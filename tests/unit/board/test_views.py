@@ -59,6 +59,7 @@ def test_decisions_and_the_queue(client: httpx.Client) -> None:
     assert "rule cooldown" in read(client, "/decisions", "cooldown")
     text = read(client, "/labels", "93.0 %")
     assert "93.0 %" in text and "90.0 % to 95.0 %" in text and "80 labels" in text
+    assert 'href="http://studio.example:5000"' in text and "Agreement: passed" in text
 
 
 def test_a_workflow_shows_its_stages(client: httpx.Client, world: World) -> None:
