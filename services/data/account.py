@@ -19,13 +19,17 @@ from services.data.store import ObjectStoreSettings, connect
 WAIT_SECONDS = 300.0
 
 
-def bucket_policy(bucket: str) -> dict[str, Any]:
-    """The policy that allows everything in one bucket, and to make it."""
-    resources = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
-    return {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": ["s3:*"], "Resource": resources}],
-    }
+def bucket_policy(bucket: str, reads: Sequence[str] = ()) -> dict[str, Any]:
+    """The policy that allows everything in one bucket, and to make it; of the buckets in `reads`, to read them."""
+
+    def allowed(actions: list[str], *buckets: str) -> dict[str, Any]:
+        places = [f"arn:aws:s3:::{name}{rest}" for name in buckets for rest in ("", "/*")]
+        return {"Effect": "Allow", "Action": actions, "Resource": places}
+
+    statements = [allowed(["s3:*"], bucket)]
+    if reads:
+        statements.append(allowed(["s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation"], *reads))
+    return {"Version": "2012-10-17", "Statement": statements}
 
 
 def ensure_account(
@@ -35,12 +39,14 @@ def ensure_account(
     wait_seconds: float = WAIT_SECONDS,
     *,
     make_bucket: bool = False,
+    reads: Sequence[str] = (),
 ) -> None:
     """Make or renew an account, its key and its policy, as the root that the settings name.
 
     Args:
         account: access key and secret key.
         make_bucket: also make the bucket, if there is none; else whoever has the account makes it.
+        reads: other buckets that it may read.
 
     Raises:
         InvalidInput: the account is the root itself, or the store refuses it; the text never has a key.
@@ -62,7 +68,7 @@ def ensure_account(
     end = time.monotonic() + wait_seconds
     while True:
         try:
-            admin.policy_add(f"bucket-{bucket}", policy=bucket_policy(bucket))
+            admin.policy_add(f"bucket-{bucket}", policy=bucket_policy(bucket, reads))
             admin.user_add(*account)
             admin.policy_set(f"bucket-{bucket}", user=account[0])
             if make_bucket:
@@ -89,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("bucket")
     for name in ("root-user", "root-password", "access-key", "secret-key"):
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="FILE")
+    parser.add_argument("--reads", action="append", default=[], metavar="BUCKET", help="another to read only")
     parser.add_argument("--make-bucket", action="store_true", help="also make the bucket, if there is none")
     given = parser.parse_args(arguments)
     try:
@@ -97,7 +104,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for path in (given.root_user, given.root_password, given.access_key, given.secret_key)
         )
         settings = ObjectStoreSettings.read(access_key=root, secret_key=password)
-        ensure_account(settings, (access, secret), given.bucket, make_bucket=given.make_bucket)
+        ensure_account(
+            settings, (access, secret), given.bucket, make_bucket=given.make_bucket, reads=given.reads
+        )
     except OSError as error:
         print(f"a key cannot be read: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,22 @@ def test_a_bucket_is_made_once_with_its_account(minio_store: Store) -> None:
     for _ in range(2):
         ensure_account(minio_store.settings, ("maker", "maker-secret"), "made-for-it", make_bucket=True)
     assert list(client(minio_store, "maker", "maker-secret").list_objects("made-for-it")) == []
+
+
+def test_an_account_may_read_another_bucket_and_no_more(minio_store: Store) -> None:
+    ensure_account(minio_store.settings, ("writer", "writer-secret"), "of-the-writer", make_bucket=True)
+    client(minio_store, "writer", "writer-secret").put_object("of-the-writer", "a/b", io.BytesIO(b"x"), 1)
+    reads = ["of-the-writer"]
+    ensure_account(minio_store.settings, ("reader", "reader-secret"), "of-the-reader", reads=reads)
+    own = client(minio_store, "reader", "reader-secret")
+    assert [item.object_name for item in own.list_objects("of-the-writer", recursive=True)] == ["a/b"]
+    assert own.get_object("of-the-writer", "a/b").data == b"x"
+    for refused in (
+        lambda: own.put_object("of-the-writer", "c", io.BytesIO(b"y"), 1),
+        lambda: own.remove_object("of-the-writer", "a/b"),
+    ):
+        with pytest.raises(S3Error, match="AccessDenied"):
+            refused()
 
 
 def test_the_root_is_no_account(minio_store: Store) -> None:
