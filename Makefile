@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 PYTEST := .venv/bin/pytest
 KEEP ?=
+LABELS ?=
 MONTHS ?=
 SEED ?=
 
@@ -27,8 +28,8 @@ test-tf: ## Terraform alone: format, validation, rules and addresses with mock p
 	@.ci/environment --tests
 	@$(PYTEST) tests/tf --quiet
 
-images: ## build the platform's images (REGISTRY=host:port pushes them, TRAIN=1 also the large one for training)
-	@.ci/images $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(TRAIN),--train)
+images: ## build the platform's images (REGISTRY=host:port pushes them, TRAIN=1, LABELS=1 also the large ones)
+	@.ci/images $(if $(REGISTRY),--registry $(REGISTRY)) $(if $(TRAIN),--train) $(if $(LABELS),--labels)
 
 e2e: ## the whole job on a real Kubernetes: builds what is missing, starts three nodes, runs the playbooks, tests
 	@.ci/environment --tests

@@ -15,16 +15,17 @@ _USER = "nobody"
 
 
 class Database:
-    """One server with the role and database `mlflow`.
+    """One server with a role and its database.
 
     Args:
         folder: where its files are; parents must be open to other users.
+        name: of both.
     """
 
-    def __init__(self, folder: Path, password: str) -> None:
+    def __init__(self, folder: Path, password: str, name: str = "mlflow") -> None:
         self.folder = folder
         self.port = free_port()
-        self.uri = f"postgresql://mlflow:{password}@127.0.0.1:{self.port}/mlflow"
+        self.uri = f"postgresql://{name}:{password}@127.0.0.1:{self.port}/{name}"
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True)
         if os.geteuid() == 0:
@@ -34,7 +35,7 @@ class Database:
                   "--locale=C.UTF-8", "--no-sync", "-D", str(folder / "data"))  # fmt: skip
         single = [_program("postgres"), "--single", "-j", "-D", str(folder / "data"), "postgres"]
         orders = (
-            f"CREATE ROLE mlflow LOGIN PASSWORD '{password}';\n\nCREATE DATABASE mlflow OWNER mlflow;\n\n"
+            f"CREATE ROLE {name} LOGIN PASSWORD '{password}';\n\nCREATE DATABASE {name} OWNER {name};\n\n"
         )
         subprocess.run(
             [*_as_user(), *single], input=orders.encode(), check=True, capture_output=True, cwd="/"

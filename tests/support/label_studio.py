@@ -6,13 +6,16 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
-from services.labels.launch import credentials
+from services.labels.launch import PROGRAM, credentials
+from tests.support.database import Database
 from tests.support.servers import Server, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
+USER = "rookery@localhost"
 
 
 def label_studio(folder: Path) -> Server:
@@ -33,6 +36,37 @@ def label_studio(folder: Path) -> Server:
         port=port,
         health="/health",
         environment={"PYTHONPATH": str(ROOT)},
+        cwd=folder,
+    )
+
+
+def label_studio_on(database: Database, folder: Path, **words: str) -> Server:
+    """Label Studio as the cluster runs it, on PostgreSQL, not yet started.
+
+    Args:
+        words: the `password`, `user_token` and secret `key` of today.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    found = urlsplit(database.uri)
+    return Server(
+        [str(PROGRAM.parent / "python"), "-m", "services.studio", "--port", str(port)],
+        log=folder / "label-studio.log",
+        port=port,
+        health="/health",
+        environment={
+            "PYTHONPATH": str(ROOT),
+            "LABEL_STUDIO_BASE_DATA_DIR": str(folder / "data"),
+            "POSTGRE_HOST": str(found.hostname),
+            "POSTGRE_PORT": str(found.port),
+            "POSTGRE_NAME": found.path.strip("/"),
+            "POSTGRE_USER": str(found.username),
+            "POSTGRE_PASSWORD": str(found.password),
+            "LABEL_STUDIO_USERNAME": USER,
+            "LABEL_STUDIO_PASSWORD": words["password"],
+            "LABEL_STUDIO_USER_TOKEN": words["user_token"],
+            "SECRET_KEY": words["key"],
+        },
         cwd=folder,
     )
 

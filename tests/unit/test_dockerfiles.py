@@ -18,9 +18,11 @@ IMAGES = {
     "services/git": 10002,
     "services/arbiter": 65532,
     "services/board": 65532,
+    "services/labels": 65532,
     "services/monitor": 65532,
     "services/notify": 65532,
     "services/observe": 65532,
+    "services/studio": 10006,
     "workflows": 10001,
 }
 _IMPORT_ALL = """

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LOCKS = ["serve", "evaluate", "train", "monitor", "notify", "arbiter", "board"]
+LOCKS = ["serve", "evaluate", "train", "monitor", "notify", "arbiter", "board", "labels"]
 OTHERS = ["tracking", "workflows"]
 _PIN = re.compile(r"^([a-z0-9-]+)(?:\[[a-z,]+\])?==(\S+)", re.MULTILINE)
 
@@ -68,6 +68,17 @@ def test_a_dockerfile_installs_from_its_lock_alone(service: str) -> None:
     others = [part for part in commands if part not in locked]
     assert len(locked) == 1
     assert all("-r /tmp/torch.txt" in part or re.search(r" uv==[\d.]+", part) for part in others), others
+
+
+def test_label_studio_is_installed_from_its_lock_alone() -> None:
+    text = (REPOSITORY / "services/studio/Dockerfile").read_text()
+    assert re.findall(r"pip install (.*) \\", text) == [
+        "--no-cache-dir --require-hashes -r /tmp/label-studio.lock"
+    ]
+    packages = re.split(r"\n(?=\S)", text_of("label-studio").strip())
+    assert len(packages) == len(pins("label-studio")) > 50
+    assert [package for package in packages if "--hash=sha256:" not in package] == []
+    assert {"gunicorn", "label-studio", "psycopg-binary"} <= set(pins("label-studio"))
 
 
 def test_training_needs_nothing_but_services_and_its_packages() -> None:
