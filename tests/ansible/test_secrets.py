@@ -90,6 +90,43 @@ def test_what_two_places_need_is_the_same_in_both(kubectl: Kubectl) -> None:
     assert len(set(values)) == len([name for name in found if "token" in found[name]]) - 3
 
 
+def test_a_site_where_people_label_has_the_keys_for_it_and_its_own_store_stays(
+    kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    making.main()
+    found = kubectl.secrets
+    assert found["rookery", "labels"]["url"] == ""
+    assert ("rookery", "data-store") not in found
+    monkeypatch.setenv("LABELS", "wanted")
+    capsys.readouterr()
+    making.main()
+    assert capsys.readouterr().out.splitlines() == ["rookery/labels", "rookery/data-store"]
+    assert found["rookery", "labels"]["url"] == "http://labels.rookery.svc:9098"
+    studio = found["rookery", "label-studio"]
+    assert studio["database-password"] == found["rookery", "postgres"]["label-studio"]
+    assert len({studio[key] for key in ("password", "token", "secret-key", "database-password")}) == 4
+    assert (
+        found["rookery", "data-store"]["ROOKERY_S3_SECRET_KEY"] == found["rookery", "labels"]["s3-secret-key"]
+    )
+    making.main()
+    assert capsys.readouterr().out == ""
+    own = {"ROOKERY_S3_ENDPOINT": "store.example:443", "ROOKERY_S3_ACCESS_KEY": "me"}
+    found["rookery", "data-store"] = own
+    making.main()
+    assert found["rookery", "data-store"] == own
+
+
+def test_a_new_key_of_the_labels_service_reaches_those_who_read_with_it(
+    kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABELS", "wanted")
+    making.main()
+    del kubectl.secrets["rookery", "labels"]
+    making.main()
+    key = kubectl.secrets["rookery", "labels"]["s3-secret-key"]
+    assert kubectl.secrets["rookery", "data-store"]["ROOKERY_S3_SECRET_KEY"] == key
+
+
 def test_servers_of_every_environment_can_hand_over_their_log(
     kubectl: Kubectl, capsys: pytest.CaptureFixture[str]
 ) -> None:

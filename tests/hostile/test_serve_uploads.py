@@ -207,7 +207,9 @@ def test_pipelined_small_requests_are_answered_in_order(digits: Server) -> None:
         b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body) + body
         for body in bodies
     )
-    answer = _talk(digits, requests + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    answer = _talk(
+        digits, requests + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
     assert answer.count(b"HTTP/1.1 200 OK") == 6
     labels = [part.split(b'"')[3].decode() for part in answer.split(b"\r\n\r\n")[1:6]]
     assert labels == [digit_label(index) for index in range(5)]

@@ -25,12 +25,14 @@ ALLOWED: dict[str, set[str]] = {
     | API,
     "evaluate": {"mlflow:8000", "minio:9000"} | DNS,
     "monitor": {"minio:9000", "arbiter:9096", "notify:9097"} | DNS,
+    "labels": {"minio:9000", "label-studio:5000", "arbiter:9096", "notify:9097"} | DNS,
+    "label-studio": {"postgres:5432"} | DNS,
     "arbiter": {"postgres:5432", "mlflow:8000", "train:9090", "notify:9097", "train-host:9090"}
     | GIT
     | DNS
     | API,
     "board": {"mlflow:8000", "train:9090", "evaluate:8080", "registry:5000", "train-host:9090"}
-    | {"monitor:9095", "arbiter:9096", "notify:9097"}
+    | {"monitor:9095", "arbiter:9096", "notify:9097", "labels:9098"}
     | SERVED
     | GIT
     | DNS
@@ -38,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "notify": {"notify-host:25", "notify-host:443", "notify-host:587"} | DNS,
     "observe": {"mlflow:8000"} | GIT | SERVED | DNS,
     "prometheus": {"train:9090", "evaluate:8080", "monitor:9095", "arbiter:9096", "notify:9097", "board:8085"}
-    | {"observe:9099", "alertmanager:9093"}
+    | {"observe:9099", "alertmanager:9093", "labels:9098"}
     | SERVED
     | DNS,
     "alertmanager": {"notify:9097"} | DNS,
@@ -60,6 +62,7 @@ ALLOWED: dict[str, set[str]] = {
     "stranger-pod": set(),
     "kube-dns": set(),
     "client": {"mlflow:8000", "minio:9001", "git:8080", "prometheus:9090", "grafana:3000", "board:8085"}
+    | {"labels:9098", "label-studio:5000"}
     | SERVED,
     "node": {"registry:5000"},
     "control-plane": {"registry:5000"},

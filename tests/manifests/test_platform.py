@@ -16,9 +16,12 @@ from services.common.notices import NoticeSettings
 from services.data.store import ObjectStoreSettings
 from services.evaluate.settings import EvaluateSettings
 from services.git.settings import GitServerSettings
+from services.labels.settings import LabelsSettings
+from services.labels.sources import applications, base_source
 from services.monitor.settings import MonitorSettings
 from services.notify.settings import NotifySettings
 from services.observe.settings import ObserveSettings
+from services.studio.server import NEEDED
 from services.tracking.settings import TrackingSettings
 from services.train.settings import TrainSettings
 from tests.manifests.conftest import Built
@@ -141,17 +144,27 @@ def test_every_scratch_folder_has_an_end(site: Built) -> None:
                 assert volume["emptyDir"]["sizeLimit"], (name, volume)
 
 
-def test_the_whole_platform_fits_three_small_nodes(site: Built) -> None:
-    """What is asked for, with one pod for each replica; a node of two cores has room for more than a third of it."""
+def asked(resources: list[Resource]) -> tuple[float, float]:
+    """Cores and bytes that are asked for, with one pod for each replica."""
     cpu = memory = 0.0
-    for resource in everything(site):
+    for resource in resources:
         if resource["kind"] in ("Deployment", "StatefulSet"):
             for container in resource["spec"]["template"]["spec"]["containers"]:
-                asked = container["resources"]["requests"]
-                cpu += resource["spec"]["replicas"] * quantity(asked["cpu"])
-                memory += resource["spec"]["replicas"] * quantity(asked["memory"])
+                requests = container["resources"]["requests"]
+                cpu += resource["spec"]["replicas"] * quantity(requests["cpu"])
+                memory += resource["spec"]["replicas"] * quantity(requests["memory"])
+    return cpu, memory
+
+
+def test_the_whole_platform_fits_three_small_nodes(site: Built) -> None:
+    """A node of two cores has room for more than a third of it; where people label, it is that much more."""
+    labelling = {"k8s/platform/labels", "k8s/platform/label-studio"}
+    cpu, memory = asked([r for folder, each in site.items() if folder not in labelling for r in each])
     assert cpu <= 1.5
     assert memory <= 5 * 2**30
+    cpu, memory = asked([r for folder in labelling for r in site[folder]])
+    assert cpu <= 0.1
+    assert memory <= 0.75 * 2**30
 
 
 def test_a_volume_has_one_writer(site: Built) -> None:
@@ -227,6 +240,8 @@ def test_people_come_in_at_the_edges_alone(site: Built, neutral: Built) -> None:
         "rookery/minio-edge": [9001],
         "rookery/git-edge": [3080],
         "rookery/board-edge": [8085],
+        "rookery/labels-edge": [9098],
+        "rookery/label-studio-edge": [5000],
         "rookery/prometheus-edge": [4000],
         "rookery/grafana-edge": [3000],
         "digits-staging/edge": [8081],
@@ -259,6 +274,42 @@ def test_templates_and_policies_are_all_synced(neutral: Built) -> None:
     assert policies == {f"{name}.yaml": text for name, text in files.items()}
 
 
+def test_the_labels_service_knows_every_application(neutral: Built, tmp_path: Path) -> None:
+    maps = [r["metadata"]["name"] for r in neutral["k8s/pipeline/evaluate"] if r["kind"] == "ConfigMap"]
+    assert maps == ["policies"]
+    for name, text in one(neutral["k8s/platform/labels"], "ConfigMap", "applications")["data"].items():
+        (tmp_path / name).write_text(text)
+    known = [path.parent.name for path in (ROOT / "k8s/apps").glob("*/application.yaml")]
+    assert applications(tmp_path) == sorted(known)
+    assert {base_source(tmp_path, name) for name in known} == {
+        base_source(ROOT / "k8s/apps", name) for name in known
+    }
+
+
+def test_label_studio_has_the_settings_that_it_needs_and_a_database_of_its_own(site: Built) -> None:
+    (container,) = one(site["k8s/platform/label-studio"], "Deployment")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    given = {variable["name"]: variable for variable in container["env"]}
+    assert set(given) == {*NEEDED, "POSTGRE_PORT"}
+    secret = {name for name in given if "value" not in given[name]}
+    assert secret == {
+        *("POSTGRE_PASSWORD", "LABEL_STUDIO_PASSWORD", "LABEL_STUDIO_USER_TOKEN", "SECRET_KEY"),
+    }
+    role = given["POSTGRE_USER"]["value"]
+    assert role == given["POSTGRE_NAME"]["value"]
+    pod = one(site["k8s/platform/postgres"], "StatefulSet")["spec"]["template"]["spec"]
+    (passwords,) = (v["secret"]["items"] for v in pod["volumes"] if v["name"] == "passwords")
+    assert {"key": "label-studio", "path": role} in passwords
+
+
+def test_the_address_for_those_who_label_is_the_sites(site: Built) -> None:
+    maps = [r["data"] for r in site["k8s/platform/labels"] if r["kind"] == "ConfigMap"]
+    (settings,) = (data for data in maps if "ROOKERY_LABELS_DATASETS" in data)
+    assert settings["ROOKERY_LABELS_PUBLIC_URL"] == "http://labels.example"
+    assert settings["ROOKERY_LABELS_STUDIO_PUBLIC_URL"] == "http://studio.example"
+
+
 KNOWN = {
     "mlflow": ("TRACKING", TrackingSettings.model_fields),
     "evaluate": ("EVALUATE", EvaluateSettings.model_fields),
@@ -267,6 +318,7 @@ KNOWN = {
     "monitor": ("MONITOR", MonitorSettings.model_fields),
     "arbiter": ("ARBITER", ArbiterSettings.model_fields),
     "board": ("BOARD", BoardSettings.model_fields),
+    "labels": ("LABELS", LabelsSettings.model_fields),
     "notify": ("NOTIFY", NotifySettings.model_fields),
     "observe": ("OBSERVE", ObserveSettings.model_fields),
 }

@@ -23,6 +23,7 @@ IMAGES = (
     *("rookery/workflow", "rookery/serve", "rookery/evaluate", "rookery/train", "rookery/tracking"),
     *("rookery/git", "postgres", "minio/minio", "registry"),
     *("rookery/monitor", "rookery/arbiter", "rookery/board", "rookery/notify", "rookery/observe"),
+    *("rookery/labels", "rookery/studio"),
     *("prom/prometheus", "prom/alertmanager", "grafana/grafana"),
 )
 NODES, CONTROL_PLANE, CLIENTS, TRAIN_HOST, GIT_HOST, IMAGE_HOST = (
@@ -55,6 +56,10 @@ FACTS: dict[str, list[Resource]] = {
     "settings": [{"op": "replace", "path": "/data/ROOKERY_TRAIN_URL", "value": "http://192.168.7.7:9090"}],
     "mlflow-hosts": [
         {"op": "replace", "path": "/data/ROOKERY_TRACKING_ALLOWED_HOSTS", "value": "mlflow.example:8000"}
+    ],
+    "labels-address": [
+        {"op": "replace", "path": f"/data/ROOKERY_LABELS_{name}", "value": f"http://{host}.example"}
+        for name, host in (("STUDIO_PUBLIC_URL", "studio"), ("PUBLIC_URL", "labels"))
     ],
     "repository": [
         {"op": "replace", "path": "/data/url", "value": "https://git.example/rookery.git"},

@@ -4,7 +4,8 @@
 Passwords are made once and kept as Kubernetes Secrets alone. What is the same password in another place or form (a
 database URI, the login of a step, the webhook's key) follows from it each time: delete a Secret and run this again to
 replace a password everywhere. Prints the names of what it wrote, never a value. A git remote outside the cluster brings
-its own login: GIT_URL and GIT_USERNAME, and on standard input a JSON object with its `password`. TREE is the work tree with the applications;
+its own login: GIT_URL and GIT_USERNAME, and on standard input a JSON object with its `password`. TREE is the work tree
+with the applications; LABELS is `wanted` where people label;
 PREDICTIONS is `logged` where the servers of their environments log them, KEEP_INPUTS whether with the inputs.
 """
 
@@ -102,7 +103,7 @@ def login(secret: tuple[str, str], user: str, given: str) -> None:
 
 def main() -> None:
     """Make and follow."""
-    databases = keep("rookery", "postgres", {"password": "", "arbiter": ""})
+    databases = keep("rookery", "postgres", {"password": "", "arbiter": "", "label-studio": ""})
     keep("rookery", "minio", {"root-user": "rookery", "root-password": ""})
     tracking = keep("rookery", "mlflow", {"s3-access-key": "mlflow", "s3-secret-key": ""})
     hook = keep("rookery", "git-webhook", {"secret": ""})["secret"]
@@ -139,6 +140,7 @@ def main() -> None:
     keep("rookery", "board", {"token": ""})
     monitor = keep("rookery", "monitor", {"token": "", "s3-access-key": "monitor", "s3-secret-key": ""})
     follow("rookery-workflows", "monitor", {"token": monitor["token"]})
+    labelling(databases["label-studio"], wanted=os.environ.get("LABELS") == "wanted")
     logged = os.environ.get("PREDICTIONS") == "logged"
     for namespace in environments(Path(os.environ["TREE"])):
         if logged:
@@ -146,6 +148,28 @@ def main() -> None:
         elif read(namespace, LOG):
             kubectl("delete", "secret", LOG, "--namespace", namespace)
             print(f"{namespace}/{LOG} removed")
+
+
+def labelling(database: str, wanted: bool) -> None:
+    """Write what the labels service and Label Studio need, and how the board finds the former where there is one.
+
+    Train and evaluate read what people labelled with the Secret data-store: a site's own stays as it is.
+    """
+    service = keep("rookery", "labels", {"token": "", "s3-access-key": "labels", "s3-secret-key": ""})
+    follow("rookery", "labels", service | {"url": "http://labels.rookery.svc:9098" if wanted else ""})
+    studio = keep("rookery", "label-studio", {"password": "", "token": "", "secret-key": ""})
+    follow("rookery", "label-studio", studio | {"database-password": database})
+    store = {
+        "ROOKERY_S3_ENDPOINT": "minio.rookery.svc:9000",
+        "ROOKERY_S3_SECURE": "false",
+        "ROOKERY_S3_ACCESS_KEY": service["s3-access-key"],
+        "ROOKERY_S3_SECRET_KEY": service["s3-secret-key"],
+    }
+    have = read("rookery", "data-store")
+    if wanted and all(
+        have.get(key, store[key]) == store[key] for key in store if key != "ROOKERY_S3_SECRET_KEY"
+    ):
+        follow("rookery", "data-store", store)
 
 
 def environments(tree: Path) -> list[str]:
