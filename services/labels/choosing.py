@@ -111,7 +111,7 @@ def choose(
     novel = _Smallest(quotas.novel + spare, known)
     differing = _Smallest(quotas.disagreement + spare, known)
     predictions = 0
-    for table in archive.read("predictions", application, environment, begin, end, COLUMNS):
+    for table in archive.served(application, environment, begin, end, COLUMNS):
         rows = _Rows(table)
         predictions += len(rows)
         sample.add(ranks(rows.digests, salt), rows)
@@ -254,7 +254,7 @@ def _pairs(
     archive: Archive, application: str, environment: str, begin: datetime, end: datetime
 ) -> Iterator[tuple[bytes, str, float]]:
     columns = ("status", "input_digest", "labels", "probabilities")
-    for table in archive.read("predictions", application, environment, begin, end, columns):
+    for table in archive.served(application, environment, begin, end, columns):
         for batch in table.to_batches(max_chunksize=10_000):
             for row in batch.to_pylist():
                 if row["status"] == 200:

@@ -24,7 +24,14 @@ from services.monitor.objects import Objects
 from services.monitor.reference import References
 from services.monitor.segment import Segment
 from services.monitor.summary import Summary, merged, summarise
-from services.monitor.tables import feedback_table, parquet_bytes, predictions_table, read_columns
+from services.monitor.tables import (
+    WHOSE,
+    feedback_table,
+    parquet_bytes,
+    predictions_table,
+    read_columns,
+    without_inputs,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -117,6 +124,22 @@ class Archive:
                             raise Unavailable("the log was tidied meanwhile, ask again", value=item) from None
                     continue
                 yield read_columns(data, columns, begin, end, prefix)
+
+    def served(
+        self, application: str, environment: str, begin: datetime, end: datetime, columns: Sequence[str]
+    ) -> Iterator[pa.Table]:
+        """Tables of predictions as `read` gives them, without the golden inputs of verifications."""
+        wanted = list(dict.fromkeys([*columns, *WHOSE]))
+        known: dict[str, list[str]] = {}
+
+        def golden(bundle_digest: str) -> list[str]:
+            if bundle_digest not in known:
+                reference = self.references.find(bundle_digest)
+                known[bundle_digest] = [] if reference is None else reference.golden
+            return known[bundle_digest]
+
+        for table in self.read("predictions", application, environment, begin, end, wanted):
+            yield without_inputs(table, golden).select(list(columns))
 
     def merge(self, *, today: date) -> int:
         """Merge the small files of each day that has many; returns how many files are gone."""

@@ -131,7 +131,7 @@ def load(
     """The newest 200,000 requests by time, of one version if it is named, and how many there are of each version."""
     requests: list[Request] = []
     versions: Counter[str] = Counter()
-    for table in archive.read("predictions", application, environment, begin, end, _COLUMNS):
+    for table in archive.served(application, environment, begin, end, _COLUMNS):
         columns = {name: table[name].to_pylist() for name in _COLUMNS if name != "time"}
         times = table["time"].cast("int64").to_pylist()
         for index, time in enumerate(times):

@@ -18,7 +18,11 @@ Feature = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
 
 class Reference(BaseModel):
-    """Histograms of the validation split by name: confidence, novelty, label (by index) and features."""
+    """Histograms of the validation split by name: confidence, novelty, label (by index) and features.
+
+    `golden`: digests of the inputs by which a release is verified; whoever sends them, they say nothing of what is
+    asked in earnest.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -27,6 +31,9 @@ class Reference(BaseModel):
     labels: list[Label] = Field(min_length=1, max_length=10_000)
     novelty_threshold: float
     reference: dict[Feature, Histogram] = Field(max_length=100)
+    golden: list[Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = Field(
+        default_factory=list, max_length=1000
+    )
 
     def numeric(self) -> dict[str, Histogram]:
         """All but the labels, where the edges rise."""

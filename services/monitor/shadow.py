@@ -174,7 +174,7 @@ def _differences(
 def _answers(
     archive: Archive, application: str, environment: str, begin: datetime, end: datetime
 ) -> Iterator[tuple[bytes, Said, bool]]:
-    for table in archive.read("predictions", application, environment, begin, end, _COLUMNS):
+    for table in archive.served(application, environment, begin, end, _COLUMNS):
         times = table["time"].cast("int64").to_pylist()
         columns = [table[name].to_pylist() for name in _COLUMNS if name != "time"]
         for time, row in zip(times, zip(*columns, strict=True), strict=True):

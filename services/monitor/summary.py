@@ -139,7 +139,10 @@ class Summary:
 
 
 def summarise(segment: Segment, reference: Reference | None) -> Summary:
-    """The summary of one segment, with the edges of its bundle's reference where there is one."""
+    """The summary of one segment, with the edges of its bundle's reference where there is one.
+
+    Golden inputs are left out: a verification sends few of them often, which would look like drift.
+    """
     rows = segment.predictions
     head = segment.head
     hours = np.array(rows.time, np.int64) // _HOUR
@@ -153,11 +156,13 @@ def summarise(segment: Segment, reference: Reference | None) -> Summary:
     if reference is not None:
         edges |= {name: np.array(item.edges) for name, item in reference.numeric().items()}
     known = set(reference.labels) if reference is not None else None
+    golden = frozenset(reference.golden) if reference is not None else frozenset()
 
     summary = Summary()
     groups: dict[tuple[int, str], list[int]] = {}
     for index, group in enumerate(zip(hours.tolist(), sources, strict=True)):
-        groups.setdefault(group, []).append(index)
+        if rows.input_digest[index] not in golden:
+            groups.setdefault(group, []).append(index)
     for (hour, source), members in groups.items():
         at = np.array(members)
         labels = Counter(

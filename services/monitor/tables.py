@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import pyarrow as pa
@@ -14,6 +14,7 @@ from services.monitor.segment import Segment
 _TIME = pa.timestamp("ms", tz="UTC")
 _WORD = pa.dictionary(pa.int32(), pa.string())
 _FEATURE = "feature_"
+WHOSE = ("bundle_digest", "input_digest")
 PREDICTIONS = pa.schema(
     [
         ("time", _TIME),
@@ -112,6 +113,24 @@ def read_columns(
     first, last = (pa.scalar(int(at.timestamp() * 1000), pa.int64()).cast(_TIME) for at in (begin, end))
     inside = pc.and_(pc.greater_equal(table["time"], first), pc.less(table["time"], last))
     return table.filter(inside).select([*columns, *more])
+
+
+def without_inputs(table: pa.Table, inputs_of: Callable[[str], Sequence[str]]) -> pa.Table:
+    """The rows whose input is none of those that are given for their bundle.
+
+    Args:
+        table: with the columns `WHOSE`.
+        inputs_of: bundle digest to digests of inputs, hex.
+    """
+    bundles = table["bundle_digest"].cast(pa.string())
+    for bundle in pc.unique(bundles).to_pylist():
+        inputs = inputs_of(bundle) if bundle else ()
+        if inputs:
+            digests = pa.array([bytes.fromhex(one) for one in inputs], pa.binary(32))
+            found = pc.and_(pc.equal(bundles, bundle), pc.is_in(table["input_digest"], value_set=digests))
+            table = table.filter(pc.invert(found))
+            bundles = table["bundle_digest"].cast(pa.string())
+    return table
 
 
 def _fitted(table: pa.Table, schema: pa.Schema) -> pa.Table:

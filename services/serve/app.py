@@ -45,7 +45,9 @@ class ServeApp:
         self.telemetry.queued = lambda: self.work.queued
         self.telemetry.busy = lambda: self.work.inside
         self.log = (
-            None if settings.log_dir is None else PredictionLog(settings, self.identity, bundle.manifest)
+            None
+            if settings.log_dir is None
+            else PredictionLog(settings, self.identity, bundle.manifest, bundle.golden.inputs)
         )
         self.telemetry.log = self.log
         self.shadow = Shadow(settings) if settings.shadow_url else None

@@ -6,10 +6,12 @@ closed segments to the monitor service. Lost on `kill -9`: what gathered since t
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -40,9 +42,18 @@ class PredictionLog:
     Attributes:
         records: how many were taken.
         dropped: how many found no place in the queue; the spool counts its own.
+
+    Args:
+        golden: inputs of verifications; the monitor is told their digests, since they are nobody's.
     """
 
-    def __init__(self, settings: ServeSettings, identity: Identity, manifest: BundleManifest) -> None:
+    def __init__(
+        self,
+        settings: ServeSettings,
+        identity: Identity,
+        manifest: BundleManifest,
+        golden: Sequence[bytes] = (),
+    ) -> None:
         assert settings.log_dir is not None
         folder = settings.log_dir
         head = {
@@ -74,6 +85,7 @@ class PredictionLog:
             "labels": manifest.labels,
             "novelty_threshold": manifest.novelty.threshold,
             "reference": {name: value.model_dump() for name, value in manifest.reference.items()},
+            "golden": [hashlib.sha256(data).hexdigest() for data in golden],
         }
         self._reference = (short(identity.bundle_digest) + REFERENCE, orjson.dumps(reference))
         self.sender = Sender(settings.log_url, settings.log_token.get_secret_value(), self.spool.folder)

@@ -61,8 +61,10 @@ def segment(records: Sequence[Any], **changes: Any) -> bytes:
     return b"".join(json.dumps(line).encode() + b"\n" for line in [head(**changes), *records])
 
 
-def reference(values: Sequence[float] | None = None, labels: dict[str, int] | None = None) -> Reference:
-    """Loudness around -40 dBFS, mostly owls, sure of itself."""
+def reference(
+    values: Sequence[float] | None = None, labels: dict[str, int] | None = None, golden: Sequence[int] = ()
+) -> Reference:
+    """Loudness around -40 dBFS, mostly owls, sure of itself; `golden` are numbers of predictions."""
     random = np.random.default_rng(1)
     loudness = random.normal(-40, 6, 2000) if values is None else np.asarray(values)
     counts = labels or {"owl": 1400, "wren": 500, "jay": 100}
@@ -79,6 +81,7 @@ def reference(values: Sequence[float] | None = None, labels: dict[str, int] | No
             "confidence": Histogram(edges=sure[1].tolist(), counts=sure[0].tolist()),
             "label": Histogram(edges=list(range(len(counts) + 1)), counts=list(counts.values())),
         },
+        golden=[f"{number:064x}" for number in golden],
     )
 
 

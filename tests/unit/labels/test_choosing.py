@@ -136,8 +136,8 @@ def test_a_million_records_in_seconds_and_little_memory(tmp_path: Path) -> None:
     count, random = 250_000, np.random.default_rng(1)
 
     class Many:
-        def read(self, kind: str, *_: object) -> object:
-            for part in range(4 if kind == "predictions" else 0):
+        def served(self, *_: object) -> object:
+            for part in range(4):
                 digests = random.integers(0, 256, (count, 32), np.uint8)
                 digests[: count // 2] = digests[0]
                 sure = random.random(count).astype(np.float32)

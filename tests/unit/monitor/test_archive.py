@@ -51,6 +51,25 @@ def test_what_was_put_is_read_back(archive: Archive, tmp_path: Path) -> None:
     assert count(Archive(FolderObjects(tmp_path))) == 100
 
 
+def test_what_was_served_has_no_golden_inputs_of_its_bundle(tmp_path: Path) -> None:
+    archive = Archive(FolderObjects(tmp_path))
+    archive.references.add(reference(golden=range(5)))
+    archive.put(parse_segment(segment([*drawn(20), failure(NOON)])))
+    other = "sha256:" + "c" * 64
+    archive.put(parse_segment(segment(drawn(20, seed=3), bundle_digest=other, opened=NOON + 1)))
+    span = (BEGIN, END)
+    whole = sum(
+        len(t) for t in archive.read("predictions", "birds", "production", *span, ["status", "input_digest"])
+    )
+    tables = list(archive.served("birds", "production", *span, ["status", "input_digest"]))
+    digests = [value for table in tables for value in table["input_digest"].to_pylist()]
+    assert (whole, len(digests), digests.count(None)) == (41, 36, 1)
+    # The same inputs to a bundle of which nothing is known are inputs like others.
+    for number in range(20):
+        assert digests.count(bytes.fromhex(f"{number:064x}")) == (1 if number < 5 else 2)
+    assert {table.column_names[0] for table in tables} == {"status"}
+
+
 def test_a_window_is_cut_at_the_millisecond(archive: Archive) -> None:
     archive.put(parse_segment(segment(drawn(100))))
     begin = datetime.fromtimestamp((NOON + 10) / 1000, UTC)

@@ -12,7 +12,7 @@ from services.monitor.canary import judge_canary, load
 from services.monitor.judge import Policy
 from services.monitor.objects import FolderObjects
 from services.monitor.segment import parse_segment
-from tests.support.predictions import NOON, failure, feedback, prediction, segment
+from tests.support.predictions import NOON, failure, feedback, prediction, reference, segment
 
 BEGIN = datetime.fromtimestamp(NOON / 1000, UTC)
 
@@ -45,6 +45,15 @@ def test_a_canary_like_production_is_promoted(archive: Archive) -> None:
     assert found["verdict"] == "promote", found["reasons"]
     assert found["requests"] == {"canary": 1500, "production": 2000}
     assert found["same_inputs"] == 1500
+
+
+def test_a_verification_is_no_traffic(archive: Archive) -> None:
+    archive.references.add(reference(golden=range(8)))
+    put(archive, "production", answers(2000))
+    put(archive, "canary", [prediction(n % 8, seconds=9.0, time=NOON + n) for n in range(300)])
+    found = verdict(archive)
+    assert (found["verdict"], found["requests"]["canary"]) == ("not enough evidence", 0)
+    assert found["requests"]["production"] == 1992
 
 
 def test_failures_roll_back(archive: Archive) -> None:

@@ -23,6 +23,12 @@ def test_it_is_kept_and_found_again(tmp_path: Path) -> None:
     assert again.find("sha256:" + "0" * 64) is None
 
 
+def test_one_of_a_server_that_tells_no_golden_inputs_is_read() -> None:
+    content = json.loads(body())
+    del content["golden"]
+    assert parse_reference(json.dumps(content).encode()).golden == []
+
+
 def test_what_cannot_be_counted_with_is_left_out() -> None:
     edges = {"flat": {"edges": [1.0, 1.0], "counts": [3]}, "falling": {"edges": [2.0, 1.0], "counts": [3]}}
     found = parse_reference(body(reference=edges))
@@ -39,6 +45,8 @@ def test_what_cannot_be_counted_with_is_left_out() -> None:
         ({"reference": {"a": {"edges": [0, 1], "counts": [1, 2]}}}, "reference.a"),
         ({"schema": "other"}, "schema"),
         ({"more": 1}, "more"),
+        ({"golden": ["../x"]}, "golden"),
+        ({"golden": ["0" * 64] * 1001}, "golden"),
     ],
 )
 def test_what_is_wrong_is_named(change: dict[str, Any], place: str) -> None:

@@ -39,6 +39,16 @@ def test_cells_are_by_hour_version_and_source() -> None:
     assert found.total(bundle_digest=BUNDLE).count == 8
 
 
+def test_golden_inputs_are_nobody_s() -> None:
+    told = reference(golden=range(50, 60))
+    verified = [prediction(50 + n % 10, time=NOON + n, novel=True, source="verifier") for n in range(40)]
+    records = [*drawn(50), *verified, failure(NOON)]
+    found = summarise(parse_segment(segment(records)), told)
+    assert found.as_dict() == summarise(parse_segment(segment([*drawn(50), failure(NOON)])), told).as_dict()
+    assert (found.total().count, found.total().failed, found.total().novel) == (50, 1, 0)
+    assert summarise(parse_segment(segment(verified)), told).cells == {}
+
+
 def test_json_keeps_everything() -> None:
     found = summary([*drawn(200, source="a"), failure(NOON)])
     again = Summary.from_dict(json.loads(json.dumps(found.as_dict())))

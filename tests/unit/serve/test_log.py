@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -42,7 +43,10 @@ def test_what_was_answered_is_read_back_by_the_monitor(digits: Bundle, tmp_path:
     for digest in rows.input_digest:
         assert (tmp_path / f"{digest}.input").exists()
     (reference,) = tmp_path.glob("*.reference")
-    assert parse_reference(reference.read_bytes()).labels == digits.manifest.labels
+    told = parse_reference(reference.read_bytes())
+    assert told.labels == digits.manifest.labels
+    assert told.golden == [hashlib.sha256(data).hexdigest() for data in digits.golden.inputs]
+    assert not set(told.golden) & set(rows.input_digest)
 
 
 def test_copies_are_told_from_requests_of_clients_and_their_inputs_are_not_kept_twice(
