@@ -10,13 +10,14 @@ import argparse
 import json
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from services.common.errors import NotFound, RookeryError
+from services.common.errors import Conflict, NotFound, RookeryError
 from workflows.cluster.api import Kubernetes
 from workflows.cluster.kubeconfig import load_access
 from workflows.cluster.texts import with_texts
@@ -25,6 +26,7 @@ from workflows.local.runs import Run
 from workflows.templating import IMAGE, SERVICE_ACCOUNT
 
 SUITE = Path(__file__).parent
+LIBRARY = SUITE / "library"
 CASES = sorted(path.stem for path in SUITE.glob("*.yaml"))
 NAMESPACE = "rookery-workflows"
 _GROUP = "/apis/argoproj.io/v1alpha1/namespaces"
@@ -75,8 +77,7 @@ def shown(run: Run) -> dict[str, Any]:
 
 def adapted(case: str, image: str) -> dict[str, Any]:
     """The workflow of a case as this cluster admits it."""
-    text = (SUITE / f"{case}.yaml").read_text().replace(IMAGE, image)
-    body = dict(with_texts(yaml.safe_load(text)))
+    body = _read(SUITE / f"{case}.yaml", image)
     body["spec"] = {
         **body["spec"],
         "serviceAccountName": SERVICE_ACCOUNT,
@@ -101,6 +102,18 @@ def adapted(case: str, image: str) -> dict[str, Any]:
     return body
 
 
+def libraries(image: str) -> list[dict[str, Any]]:
+    """The WorkflowTemplates that cases refer to."""
+    found = [_read(path, image) for path in sorted(LIBRARY.glob("*.yaml"))]
+    for body in found:
+        body["metadata"]["labels"] = {"rookery/conformance": "library"}
+    return found
+
+
+def _read(path: Path, image: str) -> dict[str, Any]:
+    return dict(with_texts(yaml.safe_load(path.read_text().replace(IMAGE, image))))
+
+
 def differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
     """A line for each thing that differs."""
     lines = []
@@ -119,9 +132,13 @@ class Runner:
     def __init__(self, kube: Kubernetes, namespace: str, image: str) -> None:
         self.kube, self.image = kube, image
         self.place = f"{_GROUP}/{namespace}/workflows"
+        self.templates = f"{_GROUP}/{namespace}/workflowtemplates"
 
     def run(self, cases: list[str]) -> list[Result]:
         """All of them, some at a time."""
+        for body in libraries(self.image):
+            with suppress(Conflict):  # of a run before
+                self.kube.create(self.templates, body)
         waiting, running, done = list(cases), dict[str, tuple[str, float]](), list[Result]()
         while waiting or running:
             while waiting and len(running) < _AT_ONCE:

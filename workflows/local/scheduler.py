@@ -135,7 +135,8 @@ class Scheduler:
             for n in self.state.nodes.values() if n.failed and n.name != f"{self.workflow.name}.onExit"
         ]  # fmt: skip
         self.globals["workflow.status"] = root.phase if root.failed else SUCCEEDED
-        self.globals["workflow.failures"] = json.dumps(failures, separators=(",", ":"))
+        # A JSON text within a JSON text, as Argo gives it.
+        self.globals["workflow.failures"] = json.dumps(json.dumps(failures, separators=(",", ":")))
 
     def _finish(self, root: Node, ended: Node | None) -> None:
         worst, message = root, root.message

@@ -14,7 +14,8 @@ def test_every_case_ends_as_on_the_local_engine(cluster: Cluster) -> None:
     try:
         results = runner.run(CASES)
     finally:
-        cluster.api.delete(f"{ARGO}/{WORKFLOWS}/workflows", labelSelector="rookery/conformance")
+        for kind in ("workflows", "workflowtemplates"):
+            cluster.api.delete(f"{ARGO}/{WORKFLOWS}/{kind}", labelSelector="rookery/conformance")
     text = table(results)
     print(text)
     if folder := os.environ.get("E2E_RESULTS"):
