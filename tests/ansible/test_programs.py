@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -159,6 +160,30 @@ def test_an_image_that_nobody_has_is_named(registry: str) -> None:
     assert done.returncode == 1
     assert f"no registry has {host}/rookery/serve:0.1.0" in done.stderr
     assert "404" in done.stderr
+
+
+def test_a_registry_that_hangs_up_is_named_like_one_that_refuses() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def hang_up() -> None:
+            listening.accept()[0].close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        host = f"127.0.0.1:{listening.getsockname()[1]}"
+        done = resolve(
+            {"images": {"x": f"{host}/rookery/serve:0.1.0"}, "mirrors": {host: [f"http://{host}"]}}
+        )
+    assert done.returncode == 1
+    assert f"no registry has {host}/rookery/serve:0.1.0" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_cluster_that_does_not_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: object, **__: object) -> None:
+        raise subprocess.TimeoutExpired("kubectl", 60)
+
+    monkeypatch.setattr(waiting.subprocess, "run", hang)
+    assert waiting.look({"git"}) == {"git": "the cluster did not say within 60 seconds"}
 
 
 def test_an_image_without_a_host_is_refused() -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 PAUSE_SECONDS = 2.0
+SECONDS = 60
 
 
 def wanted(tree: Path, excluded: list[str]) -> set[str]:
@@ -49,13 +50,16 @@ def wrong(application: dict[str, Any] | None) -> str:
 
 def look(names: set[str]) -> dict[str, str]:
     """Return what is wrong with each application that is not as it should be."""
-    listed = subprocess.run(
-        ["kubectl", "get", "applications.argoproj.io", "--namespace", "argocd", "--output", "json"],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    try:
+        listed = subprocess.run(
+            ["kubectl", "get", "applications.argoproj.io", "--namespace", "argocd", "--output", "json"],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return dict.fromkeys(names, f"the cluster did not say within {SECONDS} seconds")
     if listed.returncode != 0:
         return dict.fromkeys(names, listed.stderr.strip())
     found = {item["metadata"]["name"]: item for item in json.loads(listed.stdout)["items"]}

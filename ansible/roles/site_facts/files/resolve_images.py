@@ -6,6 +6,7 @@ URLs to ask instead of it, as the container runtime is told), and prints a list 
 that want a token of everybody are asked for one; passwords are not supported.
 """
 
+import http.client
 import json
 import re
 import sys
@@ -63,7 +64,8 @@ def anonymous_token(asked: str) -> str:
     fields = dict(re.findall(r'(\w+)="([^"]*)"', asked))
     query = urllib.parse.urlencode({key: fields[key] for key in ("service", "scope") if key in fields})
     with urllib.request.urlopen(f"{fields['realm']}?{query}", timeout=SECONDS) as answer:  # noqa: S310
-        return str(json.load(answer)["token"])
+        given = json.load(answer)
+    return str(given.get("token") or given["access_token"])
 
 
 def resolve(image: str, mirrors: dict[str, list[str]]) -> str:
@@ -78,7 +80,7 @@ def resolve(image: str, mirrors: dict[str, list[str]]) -> str:
     for place in dict.fromkeys(place.rstrip("/") for place in places):
         try:
             return head(f"{place}/v2/{repository}/manifests/{tag}")
-        except (urllib.error.URLError, TimeoutError) as error:
+        except (OSError, http.client.HTTPException) as error:
             answers.append(f"{place}: {error}")
     raise LookupError(f"no registry has {image}: {'; '.join(answers)}")
 
