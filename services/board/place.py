@@ -22,7 +22,7 @@ from workflows.commands.templates import RENDERED
 from workflows.commands.workplace import Here, There, Workplace
 from workflows.local.desired import read_tip
 from workflows.local.models import Parameter
-from workflows.local.platform import require_made
+from workflows.local.platform import known_addresses, require_made
 from workflows.local.runs import Run
 from workflows.local.settings import PlatformSettings
 from workflows.local.status import EnvironmentStatus, Explain, environment_statuses
@@ -69,6 +69,9 @@ class Place(Protocol):
 
     def mlflow(self, given: str) -> str:
         """Address of MLflow for this process; `given` is what the settings say."""
+
+    def parts(self) -> dict[str, str]:
+        """Name → address of the services that are known to run there now; others are known by the settings alone."""
 
     def check(self) -> None:
         """Pass when there is a platform."""
@@ -117,6 +120,10 @@ class LocalPlace:
     def mlflow(self, given: str) -> str:
         """Address of MLflow."""
         return given
+
+    def parts(self) -> dict[str, str]:
+        """What `rookery up` started last; parts may be added while the board runs."""
+        return known_addresses(self._platform)
 
     def check(self) -> None:
         """Pass when `rookery up` made a platform here."""
@@ -169,6 +176,10 @@ class ClusterPlace:
     def mlflow(self, given: str) -> str:
         """Address of MLflow: the given one, else that of the cluster, forwarded."""
         return given or self._site.reach(self._site.settings.mlflow_url)
+
+    def parts(self) -> dict[str, str]:
+        """None: a service of a cluster is reached by an address of the settings."""
+        return {}
 
     def check(self) -> None:
         """Pass when the platform is installed there."""

@@ -37,7 +37,9 @@ class BoardSettings(ClosedSettings):
         description="Kubernetes API of the cluster that the board is a pod of, asked with the pod's account, such as "
         "https://kubernetes.default.svc; empty: as the kubeconfig says",
     )
-    mlflow_url: str = Field("", description="MLflow; empty: not shown")
+    mlflow_url: str = Field(
+        "", description="MLflow; empty, here and below: as `rookery up` says, else not shown"
+    )
     train_url: str = Field("", description="train service; empty: not shown")
     evaluate_url: str = Field("", description="evaluate service; empty: not shown")
     monitor_url: str = Field("", description="monitor service; empty: no drift is shown")

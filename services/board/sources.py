@@ -25,6 +25,7 @@ from workflows.release.tree import Tree
 
 T = TypeVar("T")
 RUNS = 40
+SERVICES = ("mlflow", "train", "evaluate", "monitor", "arbiter", "notify", "labels")
 _HISTORY = 60
 _LOG_LINES = 300
 _FOREVER = 3600.0
@@ -58,15 +59,10 @@ class Sources:
         self._rates = Rates()
         # A cluster is asked over the network, this machine by reading files.
         self._slow = 3.0 if settings.cluster else 1.0
-        self.addresses = {
-            "mlflow": settings.mlflow_url,
-            "train": settings.train_url,
-            "evaluate": settings.evaluate_url,
-            "monitor": settings.monitor_url,
-            "arbiter": settings.arbiter_url,
-            "notify": settings.notify_url,
-            "labels": settings.labels_url,
-        }
+
+    def address(self, name: str) -> str:
+        """Where a service is; empty when there is none."""
+        return str(getattr(self.settings, f"{name}_url")) or self.place.parts().get(name, "")
 
     # Git
 
@@ -184,19 +180,19 @@ class Sources:
     def service(self, name: str) -> Reading[bool]:
         """Whether a service answers."""
         path = "/health" if name == "mlflow" else "/healthz"
-        address = self.addresses[name]
+        address = self.address(name)
         return self.cache.get(f"service:{name}", lambda: self._asker.answers(address, path), 5.0)
 
     def training(self, run_id: str) -> Reading[dict[str, Any]]:
         """How far a training is, from the train service."""
-        base = self.settings.train_url
+        base = self.address("train")
         return self.cache.get(f"training:{run_id}", lambda: self._asker.json(base, f"/runs/{run_id}"), 1.0)
 
     def experiment(self, run_id: str) -> Reading[dict[str, Any]]:
         """The run as MLflow has it: parameters and metrics."""
 
         def read() -> dict[str, Any]:
-            base = self.place.mlflow(self.settings.mlflow_url)
+            base = self.place.mlflow(self.address("mlflow"))
             found = self._asker.json(base, "/api/2.0/mlflow/runs/get", run_id=run_id)
             return dict(found["run"])
 
@@ -208,7 +204,7 @@ class Sources:
         def read() -> dict[str, Any]:
             given = {"application": application, "environment": environment, "histograms": "true"}
             token = self.settings.monitor_token.get_secret_value()
-            found = dict(self._asker.json(self.settings.monitor_url, "/drift", token=token, **given))
+            found = dict(self._asker.json(self.address("monitor"), "/drift", token=token, **given))
             # The window moves with the clock; what it holds is what counts.
             return {key: value for key, value in found.items() if key not in ("from", "to")}
 
@@ -220,7 +216,7 @@ class Sources:
 
         def read() -> list[dict[str, Any]]:
             token = self.settings.arbiter_token.get_secret_value()
-            found = self._asker.json(self.settings.arbiter_url, "/decisions", token=token, **given)
+            found = self._asker.json(self.address("arbiter"), "/decisions", token=token, **given)
             items = found.get("decisions", []) if isinstance(found, dict) else found
             return [dict(item) for item in items]
 
@@ -231,7 +227,7 @@ class Sources:
 
         def read() -> dict[str, Any]:
             token = self.settings.labels_token.get_secret_value()
-            base = self.settings.labels_url
+            base = self.address("labels")
             return dict(self._asker.json(base, "/queue", token=token, application=application))
 
         return self.cache.get(f"queue:{application}", read, 5.0)

@@ -16,7 +16,7 @@ from services.board.lineage import Addresses, chain
 from services.board.pipeline import WAITING, Stage, picture, running_stage, stages
 from services.board.render import render
 from services.board.sessions import Session
-from services.board.sources import Sources
+from services.board.sources import SERVICES, Sources
 from services.common.errors import NotFound
 from services.common.names import check_name
 from workflows.local.runs import Run
@@ -147,7 +147,7 @@ class Views:
                 why.value,
                 status,
                 run.value,
-                Addresses(sources.settings.mlflow_url, sources.settings.evaluate_url),
+                Addresses(sources.address("mlflow"), sources.address("evaluate")),
             )
             if why.value
             else []
@@ -175,7 +175,7 @@ class Views:
                 reading=drift,
                 name=name,
                 environment=environment,
-                monitor=sources.settings.monitor_url,
+                monitor=sources.address("monitor"),
             )
         past = sources.past(name, environment)
         steps = [(step, environment) for step in past.value or []]
@@ -242,7 +242,7 @@ class Views:
 
     def _progress(self, run: Run, at: Stage | None) -> dict[str, Any]:
         """How far the training is whose end a workflow waits for."""
-        if at is None or at.name != "train" or not self._sources.settings.train_url:
+        if at is None or at.name != "train" or not self._sources.address("train"):
             return {}
         start = next((node for node in run.nodes if "run-id" in node.parameters), None)
         if start is None or not start.parameters["run-id"].isalnum():
@@ -250,7 +250,7 @@ class Views:
         return self._sources.training(start.parameters["run-id"]).value or {}
 
     def _services(self) -> Markup:
-        found = [(name, self._sources.service(name)) for name in self._sources.addresses]
+        found = [(name, self._sources.service(name)) for name in SERVICES]
         return render("parts/services.html", services=found, place=self._sources.place.title)
 
     def _now(self, session: Session) -> Markup:
@@ -276,7 +276,7 @@ class Views:
         drifts = {
             one.environment: sources.drift(name, one.environment).value
             for one in statuses.values()
-            if one.digest and sources.settings.monitor_url
+            if one.digest and sources.address("monitor")
         }
         pairs = list(zip(facts.environments, facts.environments[1:], strict=False))
         plans = {target: sources.plan(name, source, target).value for source, target in pairs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from services.common.errors import RookeryError
+from services.common.errors import RookeryError, Unavailable
 from services.observe.pipeline import Pipeline, read_pipelines
 from services.observe.runs import Runs, read_runs
 from services.observe.settings import ObserveSettings
@@ -69,7 +70,7 @@ class Reader:
         """Every process that Prometheus shall scrape, as its HTTP service discovery reads them."""
         found = [
             {"targets": [target], "labels": {"service": name}}
-            for name, target in sorted(self.settings.targets.items())
+            for name, target in sorted((self._added() | self.settings.targets).items())
             if _is_known(target)
         ]
         for pipeline in self.pipelines:
@@ -79,6 +80,19 @@ class Reader:
                     labels = {"application": pipeline.facts.name, "environment": environment}
                     found.append({"targets": addresses, "labels": {"service": "serve", **labels}})
         return found
+
+    def _added(self) -> dict[str, str]:
+        """Services that were added to the platform, perhaps since this process began."""
+        path = self.settings.targets_file
+        if path is None:
+            return {}
+        try:
+            found = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise Unavailable(f"the list of services cannot be read: {error}", value=str(path)) from error
+        if not isinstance(found, dict):
+            raise Unavailable("the list of services is none", value=str(path))
+        return {str(name): str(target) for name, target in found.items()}
 
     def _addresses(self, pipeline: Pipeline, environment: str) -> list[str]:
         if not self.settings.pods:

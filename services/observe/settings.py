@@ -42,6 +42,9 @@ class ObserveSettings(ListeningSettings):
         description='services of the platform with /metrics as JSON: {"train": "127.0.0.1:9090"}; a host that no DNS '
         "knows is left out",
     )
+    targets_file: Path | None = Field(
+        None, description="file with more of them, as `rookery up` writes it, read anew each time"
+    )
     mlflow_url: str = Field("http://127.0.0.1:8000", description="MLflow tracking server")
     notify_url: str = Field(
         "http://127.0.0.1:9097", description="notify service that Alertmanager tells; empty: nobody is told"

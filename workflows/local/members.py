@@ -17,6 +17,9 @@ NOTIFY, ARBITER, BOARD, LABELS, CRON = "notify", "arbiter", "board", "labels", "
 OBSERVE, PROMETHEUS, ALERTMANAGER = "observe", "prometheus", "alertmanager"
 LABEL_STUDIO = "label-studio"
 CORE = ""
+# What Prometheus scrapes besides the environments: written by `rookery up`, read by the observe service.
+TARGETS_FILE = "config/targets.json"
+_MEASURED = (TRAIN, EVALUATE, MONITOR, ARBITER, NOTIFY, LABELS, BOARD, OBSERVE)
 
 
 @dataclass(frozen=True)
@@ -121,12 +124,11 @@ def _arbiter(place: Place) -> dict[str, str]:
 
 
 def _board(place: Place) -> dict[str, str]:
-    names = (MLFLOW, TRAIN, EVALUATE, MONITOR, ARBITER, NOTIFY, LABELS)
+    # It finds the others by the state of `rookery up`, since parts may be added while it runs.
     return {
         **_deployer(place),
         **_listens(BOARD, place),
         "ROOKERY_BOARD_STATE_DIR": place.folder(BOARD),
-        **{f"ROOKERY_BOARD_{name.upper()}_URL": place.url(name) for name in names},
     }
 
 
@@ -155,8 +157,6 @@ def _label_studio(place: Place) -> tuple[str, ...]:
 
 
 def _observes(place: Place) -> dict[str, str]:
-    measured = (TRAIN, EVALUATE, MONITOR, ARBITER, NOTIFY, LABELS, BOARD, OBSERVE)
-    targets = {name: f"{HOST}:{place.ports[name]}" for name in measured if name in place.ports}
     return {
         **_listens(OBSERVE, place),
         "ROOKERY_OBSERVE_PROMETHEUS_PORT": str(place.ports[PROMETHEUS]),
@@ -165,7 +165,7 @@ def _observes(place: Place) -> dict[str, str]:
         "ROOKERY_OBSERVE_GIT_REMOTE": str(place.settings.gitops),
         "ROOKERY_OBSERVE_MLFLOW_URL": place.url(MLFLOW),
         "ROOKERY_OBSERVE_NOTIFY_URL": place.url(NOTIFY),
-        "ROOKERY_OBSERVE_TARGETS": json.dumps(targets),
+        "ROOKERY_OBSERVE_TARGETS_FILE": str(place.settings.home / TARGETS_FILE),
     }
 
 
@@ -228,6 +228,11 @@ MEMBERS = (
     Member(CRON, _deployer, command=lambda _: ("-m", "workflows.local.cron"), ready="", says="cron"),
 )
 PACKS = tuple(dict.fromkeys(member.pack for member in MEMBERS if member.pack))
+
+
+def measured(place: Place) -> dict[str, str]:
+    """Name → host and port of each process of this platform that has figures."""
+    return {name: f"{HOST}:{place.ports[name]}" for name in _MEASURED if name in place.ports}
 
 
 def chosen_members(packs: tuple[str, ...] = ()) -> tuple[Member, ...]:

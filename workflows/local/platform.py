@@ -16,7 +16,18 @@ from services.common.files import write_json
 from workflows.infra.sites import sites_with_state
 from workflows.local import services
 from workflows.local.desired import read_tip
-from workflows.local.members import CRON, DEPLOYER, MEMBERS, PACKS, chosen_members, with_ports
+from workflows.local.members import (
+    CRON,
+    DEPLOYER,
+    MEMBERS,
+    PACKS,
+    TARGETS_FILE,
+    Member,
+    Place,
+    chosen_members,
+    measured,
+    with_ports,
+)
 from workflows.local.placement import choose_ports, place_environments
 from workflows.local.policies import write_policies
 from workflows.local.ports import PortChoice
@@ -104,6 +115,7 @@ def up(
         state = {"ports": ports, "packs": packs, "repository": str(settings.repository)}
         write_json(settings.home / STATE_FILE, state)
         write_json(settings.home / "config" / "rookery.json", services.step_configuration(settings, ports))
+        write_json(settings.home / TARGETS_FILE, measured(Place(settings, ports)))
         started = [service for service in members if service.running() is None]
         try:
             for service in started:
@@ -176,6 +188,12 @@ def known_ports(settings: PlatformSettings) -> dict[str, int]:
     return {str(name): int(port) for name, port in ports.items()} if isinstance(ports, dict) else {}
 
 
+def known_addresses(settings: PlatformSettings) -> dict[str, str]:
+    """Name → address of the processes of the last `up` that answer HTTP; empty before the first."""
+    place = Place(settings, known_ports(settings))
+    return {name: place.url(name) for name in with_ports(_last_members(settings)) if name in place.ports}
+
+
 def require_up(settings: PlatformSettings) -> dict[str, int]:
     """The ports of the running platform.
 
@@ -200,10 +218,18 @@ def require_up(settings: PlatformSettings) -> dict[str, int]:
 
 def _last_services(settings: PlatformSettings, ports: dict[str, int]) -> list[Service]:
     """The processes of the last `up`; one that did not exist then is not missed."""
+    missing = {name: 0 for name in with_ports(_last_members(settings)) if name not in ports}
+    found = services.services(settings, missing | ports, _last_packs(settings))
+    return [one for one in found if one.name not in missing]
+
+
+def _last_members(settings: PlatformSettings) -> tuple[Member, ...]:
+    return chosen_members(_last_packs(settings))
+
+
+def _last_packs(settings: PlatformSettings) -> tuple[str, ...]:
     packs = read_json(settings.home / STATE_FILE).get("packs")
-    chosen = tuple(str(pack) for pack in packs if pack in PACKS) if isinstance(packs, list) else ()
-    missing = {name: 0 for name in with_ports(chosen_members(chosen)) if name not in ports}
-    return [one for one in services.services(settings, missing | ports, chosen) if one.name not in missing]
+    return tuple(str(pack) for pack in packs if pack in PACKS) if isinstance(packs, list) else ()
 
 
 def _running_packs(settings: PlatformSettings) -> list[str]:

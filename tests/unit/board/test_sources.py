@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -12,7 +13,7 @@ from services.board.asking import Asker
 from services.board.cache import Cache
 from services.board.place import LocalPlace
 from services.board.settings import BoardSettings
-from services.board.sources import Sources
+from services.board.sources import SERVICES, Sources
 from tests.support.board import World
 
 
@@ -28,6 +29,23 @@ def sources_of(world: World) -> Iterator[Sources]:
 def sources(world: World) -> Iterator[Sources]:
     with sources_of(world) as found:
         yield found
+
+
+def test_a_part_that_is_added_while_the_board_runs_is_found(fresh: World) -> None:
+    state = fresh.home / "platform.json"
+    with sources_of(fresh) as sources:
+        assert {name: sources.address(name) for name in SERVICES} == dict.fromkeys(SERVICES, "")
+        state.write_text(json.dumps({"ports": {"monitor": 9, "labels": 10}, "packs": []}))
+        assert (sources.address("monitor"), sources.address("labels")) == ("http://127.0.0.1:9", "")
+        state.write_text(json.dumps({"ports": {"monitor": 9, "labels": 10}, "packs": ["labels"]}))
+        assert sources.address("labels") == "http://127.0.0.1:10"
+    given = BoardSettings.read(labels_url="http://labels.example")
+    with closing(Asker(1)) as asker, closing(Cache(5)) as cache:
+        assert (
+            Sources(given, LocalPlace(fresh.platform), cache, asker).address("labels")
+            == "http://labels.example"
+        )
+    state.unlink()
 
 
 def until(condition: Callable[[], bool], seconds: float = 10) -> None:

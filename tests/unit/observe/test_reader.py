@@ -28,6 +28,21 @@ def reading(tmp_path: Path, remote: Path, **settings: str) -> Reader:
     return Reader(ObserveSettings(state_dir=tmp_path / "state", **values))  # type: ignore[arg-type]
 
 
+def test_services_that_are_added_are_found_and_a_broken_list_empties_nothing(
+    tmp_path: Path, remote: Path
+) -> None:
+    path = tmp_path / "targets.json"
+    path.write_text('{"train": "127.0.0.1:1"}')
+    found = reading(tmp_path, remote, targets_file=str(path))
+    assert [one["labels"]["service"] for one in found.targets()] == ["train"]
+    path.write_text('{"train": "127.0.0.1:1", "labels": "127.0.0.1:2"}')
+    assert [one["targets"] for one in found.targets()] == [["127.0.0.1:2"], ["127.0.0.1:1"]]
+    for wrong in ("{", "[]"):
+        path.write_text(wrong)
+        with pytest.raises(Unavailable, match="list of services"):
+            found.targets()
+
+
 def test_one_source_away_is_no_fault_of_the_other(
     tmp_path: Path, remote: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
