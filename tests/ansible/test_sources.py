@@ -17,7 +17,13 @@ READ_ABOUT = {"kubernetes.io"}
 
 
 def test_every_version_is_pinned() -> None:
-    for name in ("kubernetes_version", "argo_workflows_version", "argo_cd_version", "rookery_version"):
+    for name in (
+        "kubernetes_version",
+        "argo_workflows_version",
+        "argo_cd_version",
+        "rookery_version",
+        "gateway_api_version",
+    ):
         assert re.fullmatch(r"\d+\.\d+\.\d+", DEFAULTS[name]), name
     for name in ("postgres_image", "minio_image", "registry_image", "pause_image"):
         tag = DEFAULTS[name].rpartition(":")[2]
@@ -70,6 +76,6 @@ def test_what_is_downloaded_is_checked() -> None:
     settings = {re.findall(r"[a-z_]+_checksum", check)[0] for check in checks.values()}
     # A site names its pod network itself; the sum of Argo Workflows' file is of a release, not of a source.
     unknown = {"pod_network_checksum", "argo_workflows_manifest_checksum"}
-    assert settings - unknown == {"argo_cd_manifest_checksum"}
-    for name in settings - unknown:
-        assert re.fullmatch("sha256:[0-9a-f]{64}", DEFAULTS[name])
+    assert settings - unknown == {"argo_cd_manifest_checksum", "gateway_api_checksum"}
+    for value in (DEFAULTS["argo_cd_manifest_checksum"], *DEFAULTS["gateway_api_checksums"].values()):
+        assert re.fullmatch("sha256:[0-9a-f]{64}", value)

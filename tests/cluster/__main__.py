@@ -62,11 +62,11 @@ def status() -> None:
     print(
         f"engine    {'answers' if answering else 'none'}{', started here' if engine.running('dockerd') else ''}"
     )
-    built = [name for part in binaries.COMPONENTS for name in set(part.programs.values())]
+    built = [name for part in binaries.wanted() for name in set(part.programs.values())]
     present = [name for name in built if (engine.cache() / "bin" / name).is_file()]
     print(f"programs  {len(present)} of {len(built)}")
     serving = mirror.answers(f"http://{mirror.REGISTRY}/v2/")
-    wanted = [name for image in image_builds.IMAGES for name in image.names]
+    wanted = [name for image in image_builds.wanted() for name in image.names]
     held = [name for name in wanted if serving and mirror.holds(name)]
     print(
         f"mirror    {mirror.REGISTRY} {f'holds {len(held)} of {len(wanted)} images' if serving else 'is down'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,7 +11,8 @@ from pathlib import Path
 from tests.cluster.engine import HERE, ClusterError, cache, run, stage
 
 MODULES = HERE / "components"
-VERSION = {"kubernetes": "1.34.4", "argo-cd": "3.2.0", "argo-workflows": "4.0.2"}
+VERSION = {"kubernetes": "1.34.4", "argo-cd": "3.2.0", "argo-workflows": "4.0.2", "gateway-api": "1.4.0"}
+TRAEFIK = "3.6.12"
 WORKFLOWS = "github.com/argoproj/argo-workflows/v4"
 
 
@@ -22,6 +24,8 @@ class Component:
     programs: dict[str, str]
     variables: dict[str, str] = field(default_factory=dict)
     vendored: bool = False
+    gateway: bool = False
+    """Of the gateway, which takes minutes to compile and is wanted only when asked for."""
 
     @property
     def module(self) -> Path:
@@ -84,7 +88,23 @@ COMPONENTS = (
     Component("kustomize", {"v5": "kustomize", "kustomize": "kustomize"}),
     Component("helm", same("helm")),
     Component("minio", same("minio")),
+    Component(
+        "traefik",
+        same("traefik"),
+        {"github.com/traefik/traefik/v3/pkg/version.Version": TRAEFIK},
+        gateway=True,
+    ),
 )
+
+
+def gateway_is_wanted() -> bool:
+    """Whether the machine shall have what a gateway needs: `ROOKERY_CLUSTER_GATEWAY` is 1."""
+    return os.environ.get("ROOKERY_CLUSTER_GATEWAY", "") == "1"
+
+
+def wanted() -> list[Component]:
+    """The components that this machine builds."""
+    return [component for component in COMPONENTS if gateway_is_wanted() or not component.gateway]
 
 
 def program(name: str) -> Path:
@@ -147,7 +167,7 @@ def build_all() -> None:
         raise ClusterError(
             "the cluster's programs are built from Go modules and there is no go: install Go 1.25 or newer"
         )
-    for component in COMPONENTS:
+    for component in wanted():
         stage(
             f"component {component.name}",
             partial(build, component),

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.cluster import mirror
-from tests.cluster.binaries import COMPONENTS, VERSION, module_folder, program
+from tests.cluster.binaries import COMPONENTS, TRAEFIK, VERSION, gateway_is_wanted, module_folder, program
 from tests.cluster.engine import HERE, cache, run, stage
 
 FOLDERS = HERE / "images"
@@ -34,6 +34,7 @@ class Image:
     programs: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     extra: Callable[[Path], None] | None = field(default=None, compare=False)
+    gateway: bool = False
 
 
 def certificates(context: Path) -> None:
@@ -94,7 +95,13 @@ IMAGES = (
     Image("registry", ("library/registry:2.8.3",)),
     Image("prometheus", ("prom/prometheus:v2.42.0",)),
     Image("alertmanager", ("prom/alertmanager:v0.25.0",)),
+    Image("traefik", (f"library/traefik:v{TRAEFIK}",), ("traefik",), extra=certificates, gateway=True),
 )
+
+
+def wanted() -> list[Image]:
+    """The images that this machine builds."""
+    return [image for image in IMAGES if gateway_is_wanted() or not image.gateway]
 
 
 def image_id(name: str) -> str:
@@ -178,7 +185,7 @@ def stamps_of(programs: tuple[str, ...]) -> list[str]:
 def build_all() -> None:
     """Build and push every image that the mirror lacks or whose inputs changed."""
     build_bases()
-    for image in IMAGES:
+    for image in wanted():
         base = image_id(DEBIAN) if DEBIAN in (FOLDERS / image.folder / "Dockerfile").read_text() else ""
         stage(
             f"image {image.names[0]}",

@@ -10,7 +10,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tests.cluster.binaries import VERSION, module_folder, program
+from tests.cluster.binaries import MODULES, VERSION, module_folder, program
 from tests.cluster.engine import (
     HOST,
     ClusterError,
@@ -25,6 +25,7 @@ from tests.cluster.engine import (
 
 REGISTRY = f"{HOST}:5000"
 FILES = f"{HOST}:8099"
+GATEWAY_API = "sigs.k8s.io/gateway-api"
 KUBERNETES_PROGRAMS = ("kubeadm", "kubelet", "kubectl")
 MANIFEST_TYPES = ", ".join(
     f"application/vnd.{kind}+json"
@@ -124,7 +125,7 @@ def add_checksum(path: Path) -> None:
 
 
 def fill_files() -> None:
-    """Lay out Kubernetes' programs and the two installation manifests, each with its SHA-256 beside it."""
+    """Lay out Kubernetes' programs and the installation manifests, with a SHA-256 beside what upstream has one of."""
     for name in KUBERNETES_PROGRAMS:
         target = place(Path("kubernetes", f"v{VERSION['kubernetes']}", "bin/linux/amd64", name))
         target.hardlink_to(program(name))
@@ -138,6 +139,8 @@ def fill_files() -> None:
         module_folder("argo-workflows", "github.com/argoproj/argo-workflows/v4") / "manifests/cluster-install"
     )
     manifest = run(program("kubectl"), "kustomize", "--load-restrictor=LoadRestrictionsNone", source)
+    for path in module_folder("gateway-api", GATEWAY_API).glob("config/crd/standard/gateway.*.yaml"):
+        shutil.copyfile(path, place(Path("gateway-api", f"v{VERSION['gateway-api']}", path.name)))
     target = place(Path("argo-workflows", f"v{VERSION['argo-workflows']}", "install.yaml"))
     target.write_text(manifest.replace(":latest", f":v{VERSION['argo-workflows']}"))
     add_checksum(target)
@@ -149,6 +152,6 @@ def build_files() -> None:
     stage(
         "files of the download hosts",
         fill_files,
-        [path.read_text() for path in stamps if path.is_file()],
-        lambda: all((cache() / "mirror" / f"argo-{part}").is_dir() for part in ("cd", "workflows")),
+        [*(path.read_text() for path in stamps if path.is_file()), MODULES / "gateway-api"],
+        lambda: all((cache() / "mirror" / name).is_dir() for name in VERSION),
     )

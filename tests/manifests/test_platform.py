@@ -25,7 +25,17 @@ from services.studio.server import NEEDED
 from services.tracking.settings import TrackingSettings
 from services.train.settings import TrainSettings
 from tests.manifests.conftest import Built
-from tests.support.manifests import FACTS, IMAGES, KUBERNETES, ROOT, Resource, containers, one, pod_templates
+from tests.support.manifests import (
+    FACTS,
+    GATEWAY_IMAGE,
+    IMAGES,
+    KUBERNETES,
+    ROOT,
+    Resource,
+    containers,
+    one,
+    pod_templates,
+)
 from workflows.release.images import open_images
 from workflows.release.reference import RegistrySettings
 from workflows.release.settings import GitSettings
@@ -205,7 +215,7 @@ def test_the_repository_itself_names_no_registry(neutral: Built) -> None:
     for image in images(neutral):
         assert "@" not in image and not re.match(r"[^/]*[.:][^/]*/", image), image
         names.add(image.partition(":")[0])
-    assert names == {*IMAGES, "rookery/model"}
+    assert names == {*IMAGES, "rookery/model"} - {GATEWAY_IMAGE}
 
 
 def test_selectors_find_pods(site: Built) -> None:
@@ -389,7 +399,7 @@ def test_the_git_server_lets_in_images_of_the_steps_registry_alone(site: Built) 
 
 def test_the_playbook_writes_facts_that_the_manifests_read() -> None:
     written = yaml.safe_load((ROOT / "ansible/roles/site_facts/vars/main.yml").read_text())
-    names = {*written["site_facts_networks"], *written["site_facts_values"], "settings", "folders"}
+    names = {*written["site_facts_networks"], *written["site_facts_values"], "settings", "folders", "gateway"}
     component = yaml.safe_load((ROOT / "k8s/site/kustomization.yaml").read_text())
     read = {patch["path"].removeprefix("facts/").removesuffix(".yaml") for patch in component["patches"]}
     assert names == read == {path.stem for path in (ROOT / "k8s/site/facts").iterdir()} == set(FACTS)

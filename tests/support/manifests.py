@@ -19,12 +19,15 @@ ROOT = Path(__file__).parents[2]
 KUBERNETES = "1.34"
 Resource = dict[str, Any]
 
+GATEWAY_IMAGE = "traefik"
+"""Of a site that has a gateway."""
 IMAGES = (
     *("rookery/workflow", "rookery/serve", "rookery/evaluate", "rookery/train", "rookery/tracking"),
     *("rookery/git", "postgres", "minio/minio", "registry"),
     *("rookery/monitor", "rookery/arbiter", "rookery/board", "rookery/notify", "rookery/observe"),
     *("rookery/labels", "rookery/studio"),
     *("prom/prometheus", "prom/alertmanager", "grafana/grafana"),
+    GATEWAY_IMAGE,
 )
 NODES, CONTROL_PLANE, CLIENTS, TRAIN_HOST, GIT_HOST, IMAGE_HOST = (
     "192.168.1.0/24",
@@ -42,7 +45,12 @@ def _peers(direction: str, cidr: str) -> list[Resource]:
     return [{"op": "replace", "path": f"/spec/{direction}/0/{end}", "value": [{"ipBlock": {"cidr": cidr}}]}]
 
 
-FACTS: dict[str, list[Resource]] = {
+_NAME = "app.kubernetes.io~1name"
+WITH_GATEWAY: dict[str, Any] = {
+    "gateway": [{"op": "test", "path": "/metadata/labels/rookery~1gateway", "value": "true"}],
+    "way-in": [{"op": "replace", "path": f"/spec/selector/{_NAME}", "value": "gateway"}],
+}
+FACTS: dict[str, Any] = {
     "external-addresses": [{"op": "add", "path": "/spec/externalIPs", "value": ["192.168.1.11"]}],
     "client-networks": _peers("ingress", CLIENTS),
     "node-networks": _peers("ingress", NODES),
@@ -65,6 +73,8 @@ FACTS: dict[str, list[Resource]] = {
         {"op": "replace", "path": "/data/url", "value": "https://git.example/rookery.git"},
         {"op": "replace", "path": "/data/branch", "value": "site"},
     ],
+    "gateway": {"$patch": "delete", "apiVersion": "v1", "kind": "any", "metadata": {"name": "any"}},
+    "way-in": [{"op": "replace", "path": f"/spec/selector/{_NAME}", "value": "serve"}],
     "folders": [
         {
             "op": "replace",
@@ -122,10 +132,14 @@ def copy(root: Path) -> Path:
     return root
 
 
-def sample_site(root: Path) -> Path:
-    """A copy with the facts of an imagined site, and with a release in every environment."""
+def sample_site(root: Path, more: dict[str, Any] | None = None) -> Path:
+    """A copy with the facts of an imagined site, and with a release in every environment.
+
+    Args:
+        more: facts over the usual ones.
+    """
     copy(root)
-    for name, patch in FACTS.items():
+    for name, patch in (FACTS | (more or {})).items():
         (root / f"k8s/site/facts/{name}.yaml").write_text(yaml.safe_dump(patch))
     path = root / "k8s/site/images/kustomization.yaml"
     content = yaml.safe_load(path.read_text())

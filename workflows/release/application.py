@@ -15,6 +15,7 @@ from workflows.release.names import ENVIRONMENTS, check_name
 from workflows.release.tree import ReadTree
 
 APPS = "k8s/apps"
+_NAMESPACE = "matchLabels/kubernetes.io~1metadata.name"
 
 
 class ApplicationFacts(BaseModel):
@@ -143,9 +144,16 @@ def render_overlay(facts: ApplicationFacts, environment: str, port: int | None =
     """
     application = facts.name
     place = {"app.kubernetes.io/part-of": application, "rookery/environment": environment}
-    components = ["release", "../../../site"]
-    if environment == facts.environments[-1]:
-        components.insert(0, "../../../serve/replicated")
+    before, _, after = _neighbours(facts, environment)
+    live = after is None
+    components = [
+        *(["../../../serve/replicated"] if live else []),
+        *(["../../../serve/edge"] if port is not None else []),
+        *(["../../../serve/gateway"] if live and before else []),
+        *(["../../../serve/shared"] if after == facts.environments[-1] else []),
+        "release",
+        "../../../site",
+    ]
     content: dict[str, Any] = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -163,8 +171,46 @@ def render_overlay(facts: ApplicationFacts, environment: str, port: int | None =
             }
         ],
     }
-    if port is not None:
-        components.insert(-1, "../../../serve/edge")
-        change = {"op": "replace", "path": "/spec/ports/0/port", "value": port}
-        content["patches"] = [{"target": {"kind": "Service", "name": "edge"}, "patch": json.dumps([change])}]
+    patches = [_patch("Service", "edge", {"/spec/ports/0/port": port})] if port is not None else []
+    if live and before:
+        patches += _gateway_patches(f"{application}-{environment}", f"{application}-{before}")
+    elif after == facts.environments[-1]:
+        patches += _shared_patches(f"{application}-{after}")
+    if patches:
+        content["patches"] = patches
     return yaml.safe_dump(content, sort_keys=False, width=110).encode()
+
+
+def _neighbours(facts: ApplicationFacts, environment: str) -> tuple[str | None, str, str | None]:
+    """The environment before, the environment itself, and the one after."""
+    padded = (None, *facts.environments, None)
+    at = padded.index(environment)
+    return padded[at - 1], environment, padded[at + 1]
+
+
+def _gateway_patches(own: str, canary: str) -> list[dict[str, Any]]:
+    """Where the gateway of live traffic finds the environment that may get a share."""
+    backend = "/spec/rules/{}/backendRefs/{}/namespace"
+    watched = f"--providers.kubernetesGateway.namespaces={own},{canary}"
+    return [
+        _patch("Deployment", "gateway", {"/spec/template/spec/containers/0/args/0": watched}),
+        _patch("HTTPRoute", "gateway", {backend.format(0, 1): canary, backend.format(1, 0): canary}),
+        _patch("RoleBinding", "gateway", {"/subjects/0/namespace": own}),
+        _patch("NetworkPolicy", "gateway", {f"/spec/egress/0/to/1/namespaceSelector/{_NAMESPACE}": canary}),
+    ]
+
+
+def _shared_patches(live: str) -> list[dict[str, Any]]:
+    """From where the gateway comes in."""
+    return [
+        _patch("ReferenceGrant", "gateway", {"/spec/from/0/namespace": live}),
+        _patch("RoleBinding", "gateway", {"/subjects/0/namespace": live}),
+        _patch(
+            "NetworkPolicy", "from-gateway", {f"/spec/ingress/0/from/0/namespaceSelector/{_NAMESPACE}": live}
+        ),
+    ]
+
+
+def _patch(kind: str, name: str, values: dict[str, Any]) -> dict[str, Any]:
+    changes = [{"op": "replace", "path": path, "value": value} for path, value in values.items()]
+    return {"target": {"kind": kind, "name": name}, "patch": json.dumps(changes)}
