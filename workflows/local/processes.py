@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from services.common.files import write_json
+from workflows.local import bound
 from workflows.local.pids import session_members, start_time
 
 _STEP = 0.02
@@ -63,6 +65,14 @@ def spawn(
             start_new_session=True,
         )
     return Process(child.pid, start_time(child.pid) or "gone"), child
+
+
+def spawn_bound(
+    argv: Sequence[str], *, log: Path, env: Mapping[str, str], cwd: Path
+) -> tuple[Process, subprocess.Popen[bytes]]:
+    """As `spawn`, for a process that gets SIGTERM when this one dies, be it by SIGKILL. Call it in the main thread:
+    the kernel ends it with the thread that started it."""
+    return spawn([sys.executable, "-IS", bound.__file__, str(os.getpid()), *argv], log=log, env=env, cwd=cwd)
 
 
 def spawn_detached(

@@ -15,7 +15,9 @@ from typing import NoReturn
 
 from services.common.errors import Conflict, RookeryError
 from workflows.local import engine_runs, platform
+from workflows.local.pids import start_time
 from workflows.local.ports import PortChoice
+from workflows.local.processes import Process, read_pid_file, write_pid_file
 from workflows.local.settings import PlatformSettings
 from workflows.simulation.account import Result, conclude
 from workflows.simulation.report import write_report
@@ -23,6 +25,7 @@ from workflows.simulation.world import open_world
 from workflows.simulation.year import Tell, Year
 
 FOLDER = "simulate"
+_PLAYER = "player.json"
 # The log goes by the courier, so the monitor must not take it; segments are closed at once, as months take seconds.
 # The arbiter counts its pauses in real time, of which a simulated month has but seconds.
 _VARIABLES = {
@@ -75,13 +78,20 @@ def simulate(
 
 @contextmanager
 def _platform(own: PlatformSettings, tell: Tell, *, keep: bool) -> Iterator[None]:
+    player = own.home.parent / _PLAYER
     if platform.running_processes(own):
-        raise Conflict(
-            "a simulation runs there", value=str(own.home), allowed=f"`rookery --home {own.home} down` first"
-        )
+        if (dead := read_pid_file(player)) is None or dead[0].alive():
+            raise Conflict(
+                "a simulation runs there",
+                value=str(own.home),
+                allowed=f"`rookery --home {own.home} down` first",
+            )
+        tell(f"the simulation of process {dead[0].pid} was killed; what it left is ended")
+        _end(own)
     for name in ("platform", "world"):
         shutil.rmtree(own.home.parent / name, ignore_errors=True)
     own.home.parent.mkdir(parents=True, exist_ok=True)
+    write_pid_file(player, Process(os.getpid(), start_time(os.getpid()) or "gone"))
     before = signal.signal(signal.SIGTERM, _interrupt)
     done = False
     tell(f"a platform of its own starts in {own.home}")
@@ -93,9 +103,15 @@ def _platform(own: PlatformSettings, tell: Tell, *, keep: bool) -> Iterator[None
     finally:
         signal.signal(signal.SIGTERM, before)
         if not (keep and done):
-            with suppress(RookeryError):
-                engine_runs.stop_all(own)
-            platform.down(own, lambda *_: None)
+            _end(own)
+        # A platform that is kept has nobody who plays on it.
+        player.unlink(missing_ok=True)
+
+
+def _end(own: PlatformSettings) -> None:
+    with suppress(RookeryError):
+        engine_runs.stop_all(own)
+    platform.down(own, lambda *_: None)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

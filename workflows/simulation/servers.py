@@ -15,7 +15,7 @@ import httpx
 from services.common.errors import Unavailable
 from workflows.local.members import HOST
 from workflows.local.ports import free_ports
-from workflows.local.processes import spawn, stop
+from workflows.local.processes import spawn_bound, stop
 from workflows.local.services import no_proxy
 from workflows.local.settings import PlatformSettings
 from workflows.release.image import ImageStore
@@ -66,7 +66,8 @@ def ask(url: str, inputs: Sequence[Input]) -> Asked:
 def left_alone(settings: PlatformSettings, image_digest: str, folder: Path) -> Iterator[str]:
     """The address of a serving process of an image that nobody deploys to; it ends with the block.
 
-    It is started from the same image as production was, on the same code, and logs nothing.
+    It is started from the same image as production was, on the same code, and logs nothing. It ends with this
+    process too, however that ends: no state folder knows it.
 
     Raises:
         Unavailable: it was not ready in time.
@@ -81,7 +82,7 @@ def left_alone(settings: PlatformSettings, image_digest: str, folder: Path) -> I
         **no_proxy(),
     }
     command = [str(settings.interpreter()), "-m", "services.serve", "--bundle", str(rootfs / "bundle")]
-    process, child = spawn(
+    process, child = spawn_bound(
         [*command, "--host", HOST, "--port", str(port)],
         log=settings.logs / "serve-left-alone.log",
         env=environment,

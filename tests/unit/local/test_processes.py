@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from services.common.files import write_json
 from workflows.local.pids import start_time
@@ -48,6 +51,32 @@ def test_a_process_is_alive_until_it_is_stopped(tmp_path: Path) -> None:
     assert process.alive()
     assert stop([process], 10) == []
     assert not process.alive()
+
+
+BOUND = (
+    "import os, sys, time; from pathlib import Path; from workflows.local.processes import spawn_bound\n"
+    "process, child = spawn_bound(['sleep', '60'], log=Path(sys.argv[1]), env=dict(os.environ), cwd=Path('.'))\n"
+    "print(process.pid, process.start_time, flush=True); time.sleep(60)"
+)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_one_that_is_bound_dies_with_its_parent_however_that_dies(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", BOUND, str(tmp_path / "log")], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        pid, started = parent.stdout.readline().split()
+        bound = Process(int(pid), started)
+        deadline = time.monotonic() + 10
+        while Path(f"/proc/{pid}/comm").read_text() != "sleep\n" and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert bound.alive()
+        parent.send_signal(number)
+        parent.wait(10)
+        assert wait_gone([bound], 10) == []
 
 
 def test_one_that_ignores_sigterm_is_killed_after_the_bound(tmp_path: Path) -> None:
