@@ -8,7 +8,7 @@ from typing import Any
 
 from services.common.digest import short
 from services.common.errors import InvalidInput, NotFound, Refused
-from workflows.release.application import ApplicationFacts, load_application
+from workflows.release.application import APPS, ApplicationFacts, load_application
 from workflows.release.component import component_path, release_folder
 from workflows.release.evidence import Evidence, released
 from workflows.release.gitops import Done, GitOps, Message
@@ -18,6 +18,8 @@ from workflows.release.quarantine import refuse_quarantined
 from workflows.release.release import commit_confined
 from workflows.release.share import GATEWAY_FACT, MOST, has_gateway, share_of, sharing_pair, with_share
 from workflows.release.tree import Tree
+
+GATEWAY_COMPONENT = b"../../../serve/gateway\n"
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,11 @@ def _fit(tree: Tree, application: str, canary: str, live: str) -> Evidence:
             "this site has no gateway, so nothing can divide live traffic",
             value=GATEWAY_FACT,
             allowed="`gateway: true` in the inventory, then playbooks/platform.yml",
+        )
+    path = f"{APPS}/{application}/{live}/kustomization.yaml"
+    if GATEWAY_COMPONENT not in (tree.read(path) or b""):
+        raise Refused(
+            f"{application} {live} has no gateway", value=path, allowed="the component serve/gateway"
         )
     found, there = released(tree, application, canary), released(tree, application, live)
     for name, release in ((canary, found), (live, there)):

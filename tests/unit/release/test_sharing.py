@@ -122,6 +122,14 @@ def test_without_a_gateway_there_is_nothing_to_divide(ops: GitOps) -> None:
         share(ops, 10)
 
 
+def test_an_application_from_before_there_were_gateways_is_told_what_it_lacks(ops: GitOps) -> None:
+    path = "k8s/apps/digits/production/kustomization.yaml"
+    write(ops, path, (ops.read(path) or b"").replace(b"- ../../../serve/gateway\n", b""))
+    with pytest.raises(Refused, match="digits production has no gateway"):
+        share(ops, 10)
+    assert share(ops, 0)[1] is False
+
+
 def test_a_canary_that_does_not_hold_gets_nothing(ops: GitOps) -> None:
     tip = ops.tip()
 
