@@ -170,6 +170,29 @@ def test_a_registry_that_is_away_is_said(store: ImageStore, tmp_path: Path) -> N
         push(store, built(store, tmp_path), f"127.0.0.1:{free_port()}/a")
 
 
+def test_a_registry_that_refuses_a_push_for_now_is_tried_again_later(
+    store: ImageStore, tmp_path: Path
+) -> None:
+    server = registry_server(tmp_path / "registry")
+    configuration = tmp_path / "registry/config.yml"
+    writable = configuration.read_text()
+    shut = writable.replace("storage:\n", "storage:\n  maintenance: {readonly: {enabled: true}}\n")
+    configuration.write_text(shut)
+    server.start()
+    image, place = built(store, tmp_path), f"127.0.0.1:{server.port}/shut/digits"
+    try:
+        with pytest.raises(Unavailable, match="failed"):
+            push(store, image, place)
+    finally:
+        server.stop()
+    configuration.write_text(writable)
+    server.start()
+    try:
+        assert push(store, image, place) > 0
+    finally:
+        server.stop()
+
+
 def test_a_login_is_used_and_a_missing_one_is_named(store: ImageStore, tmp_path: Path) -> None:
     bcrypt = "$2b$04$JbNXqX1lGsrmvDnF5fGJeu47JS8d.hYvUPFg9qkoC6NxDFIoEGsle"
     (tmp_path / "htpasswd").write_text(f"somebody:{bcrypt}\n")

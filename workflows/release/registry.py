@@ -29,6 +29,8 @@ _DOCKER_INDEX = "application/vnd.docker.distribution.manifest.list.v2+json"
 _ACCEPT = ", ".join((MANIFEST, INDEX, _DOCKER_MANIFEST, _DOCKER_INDEX))
 _BASE_NAME = "org.opencontainers.image.base.name"
 _TRIES = 4
+# A registry that is read-only while somebody clears it up, and one that is asked too often: it may take it later.
+_PASSING = frozenset({httpx.codes.METHOD_NOT_ALLOWED, httpx.codes.TOO_MANY_REQUESTS})
 
 __all__ = [
     "Reference",
@@ -305,7 +307,7 @@ class Registry:
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             allowed = "the login in ROOKERY_REGISTRY_USERNAME and ROOKERY_REGISTRY_PASSWORD"
             raise RegistryError(message, value=answer.status_code, allowed=allowed)
-        if answer.status_code >= 500:
+        if answer.status_code >= 500 or answer.status_code in _PASSING:
             raise Unavailable(message, value=answer.status_code)
         raise RegistryError(message, value=answer.status_code)
 
