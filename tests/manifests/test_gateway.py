@@ -276,4 +276,5 @@ def test_the_last_two_environments_share_whatever_they_are_called() -> None:
     assert [name for name in four if "../../../serve/gateway" in four[name]] == ["real"]
     assert [name for name in four if "../../../serve/shared" in four[name]] == ["trial"]
     order = [place.rpartition("/")[2] for place in four["real"]]
-    assert order == ["replicated", "edge", "gateway", "release", "site"]
+    assert order == ["replicated", "edge", "copying", "gateway", "release", "site"]
+    assert [name for name in four if "../../../serve/copied" in four[name]] == ["trial"]

@@ -53,6 +53,9 @@ ALLOWED: dict[str, set[str]] = {
     "minio": set(),
     "registry": set(),
     **{place.partition(":")[0]: {"monitor:9095"} | DNS for place in SERVED},
+    **{
+        f"{a}-production/serve": {"monitor:9095", f"{a}-canary/serve:8080"} | DNS for a in ("digits", "birds")
+    },
     "argocd-repo-server": GIT | DNS | API,
     "argocd-application-controller": GIT | DNS | API,
     "argocd-applicationset-controller": GIT | DNS | API,

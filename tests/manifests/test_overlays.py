@@ -88,6 +88,11 @@ def test_a_release_sets_the_image_by_digest_and_tells_the_server(
     assert given == {
         "ROOKERY_SERVE_APPLICATION": overlay[0],
         "ROOKERY_SERVE_ENVIRONMENT": overlay[1],
+        **(
+            {"ROOKERY_SERVE_SHADOW_URL": f"http://serve.{overlay[0]}-canary.svc"}
+            if overlay[1] == "production"
+            else {}
+        ),
         "ROOKERY_SERVE_MODEL_VERSION": "7",
         "ROOKERY_SERVE_IMAGE_DIGEST": proof.image_digest,
     }

@@ -149,11 +149,12 @@ def render_overlay(facts: ApplicationFacts, environment: str, port: int | None =
     components = [
         *(["../../../serve/replicated"] if live else []),
         *(["../../../serve/edge"] if port is not None else []),
-        *(["../../../serve/gateway"] if live and before else []),
-        *(["../../../serve/shared"] if after == facts.environments[-1] else []),
+        *(["../../../serve/copying", "../../../serve/gateway"] if live and before else []),
+        *(["../../../serve/copied", "../../../serve/shared"] if after == facts.environments[-1] else []),
         "release",
         "../../../site",
     ]
+    copies = [f"ROOKERY_SERVE_SHADOW_URL=http://serve.{application}-{before}.svc"] if live and before else []
     content: dict[str, Any] = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
@@ -167,15 +168,16 @@ def render_overlay(facts: ApplicationFacts, environment: str, port: int | None =
                 "literals": [
                     f"ROOKERY_SERVE_APPLICATION={application}",
                     f"ROOKERY_SERVE_ENVIRONMENT={environment}",
+                    *copies,
                 ],
             }
         ],
     }
     patches = [_patch("Service", "edge", {"/spec/ports/0/port": port})] if port is not None else []
     if live and before:
-        patches += _gateway_patches(f"{application}-{environment}", f"{application}-{before}")
+        patches += _live_patches(f"{application}-{environment}", f"{application}-{before}")
     elif after == facts.environments[-1]:
-        patches += _shared_patches(f"{application}-{after}")
+        patches += _canary_patches(f"{application}-{after}")
     if patches:
         content["patches"] = patches
     return yaml.safe_dump(content, sort_keys=False, width=110).encode()
@@ -188,8 +190,8 @@ def _neighbours(facts: ApplicationFacts, environment: str) -> tuple[str | None, 
     return padded[at - 1], environment, padded[at + 1]
 
 
-def _gateway_patches(own: str, canary: str) -> list[dict[str, Any]]:
-    """Where the gateway of live traffic finds the environment that may get a share."""
+def _live_patches(own: str, canary: str) -> list[dict[str, Any]]:
+    """Where copies go, and where the gateway of live traffic finds the environment that may get a share."""
     backend = "/spec/rules/{}/backendRefs/{}/namespace"
     watched = f"--providers.kubernetesGateway.namespaces={own},{canary}"
     return [
@@ -197,16 +199,18 @@ def _gateway_patches(own: str, canary: str) -> list[dict[str, Any]]:
         _patch("HTTPRoute", "gateway", {backend.format(0, 1): canary, backend.format(1, 0): canary}),
         _patch("RoleBinding", "gateway", {"/subjects/0/namespace": own}),
         _patch("NetworkPolicy", "gateway", {f"/spec/egress/0/to/1/namespaceSelector/{_NAMESPACE}": canary}),
+        _patch("NetworkPolicy", "copying", {f"/spec/egress/0/to/0/namespaceSelector/{_NAMESPACE}": canary}),
     ]
 
 
-def _shared_patches(live: str) -> list[dict[str, Any]]:
-    """From where the gateway comes in."""
+def _canary_patches(live: str) -> list[dict[str, Any]]:
+    """From where copies and the gateway come in."""
     return [
         _patch("ReferenceGrant", "gateway", {"/spec/from/0/namespace": live}),
         _patch("RoleBinding", "gateway", {"/subjects/0/namespace": live}),
-        _patch(
-            "NetworkPolicy", "from-gateway", {f"/spec/ingress/0/from/0/namespaceSelector/{_NAMESPACE}": live}
+        *(
+            _patch("NetworkPolicy", name, {f"/spec/ingress/0/from/0/namespaceSelector/{_NAMESPACE}": live})
+            for name in ("from-gateway", "copied")
         ),
     ]
 
