@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,6 @@ import pytest
 from services.arbiter.decide import Decision
 from services.arbiter.store import DECIDED, Store, quarantined
 from services.common.errors import NotFound, Unavailable
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(f"sqlite:///{tmp_path / 'arbiter.db'}")
 
 
 def record(store: Store, decision: Decision, at: float = 10.0) -> str:
@@ -57,6 +54,70 @@ def test_a_decision_to_train_has_its_workflow_before_it_is_submitted(store: Stor
         store.settle("nothing", "failed")
 
 
+def test_what_is_told_again_after_a_decision_looked_stays_open(store: Store) -> None:
+    event, _ = store.add_event("data", "digits", "x", {}, "me", at=1.0)
+    store.add_event("data", "digits", "x", {}, "me", at=5.0)
+    answer = Decision("retrain", "data", "1 event", (event,))
+    store.record("digits", answer, at=6.0, heard=4.0, key="", data="", parameters={})
+    assert list(store.open_events()) == ["digits"]
+    store.record("digits", answer, at=7.0, heard=6.0, key="", data="", parameters={})
+    assert store.open_events() == {}
+
+
+def test_an_answered_event_is_found_again_for_a_while(store: Store) -> None:
+    event, _ = store.add_event("drift", "digits", "production version 3", {}, "me", at=100.0)
+    assert store.answered("drift", "digits", "production version 3", 0.0) is None
+    record(store, Decision("refuse", "novelty", "the same", (event,)), at=100.0)
+    assert store.answered("drift", "digits", "production version 3", 99.0) == event
+    for other in (("drift", "digits", "production version 3", 100.0), ("drift", "birds", "production version 3", 0.0),
+                  ("data", "digits", "production version 3", 0.0), ("drift", "digits", "other", 0.0)):  # fmt: skip
+        assert store.answered(*other) is None
+
+
+def test_the_newest_are_listed_and_of_one_application_alone(store: Store) -> None:
+    for number in range(5):
+        store.add_event(
+            "manual", "digits" if number % 2 else "birds", str(number), {"n": number}, "me", at=number
+        )
+    assert [one["subject"] for one in store.events(limit=3)] == ["4", "3", "2"]
+    assert [one["detail"] for one in store.events("digits")] == [{"n": 3}, {"n": 1}]
+    for rule in ("one", "two", "three"):
+        record(store, Decision("refuse", rule, "no", ()))
+    assert [one["rule"] for one in store.decisions("digits", 2)] == ["three", "two"]
+    assert store.decisions("birds") == []
+
+
+def test_of_an_application_twenty_trainings_are_known_however_old(store: Store) -> None:
+    for number in range(25):
+        record(store, Decision("retrain", "manual", "1 event", ()), at=float(number))
+    assert sorted(one.started for one in store.trainings(1e9)) == [float(n) for n in range(5, 25)]
+    assert len(store.trainings(-1.0)) == 25
+
+
+def test_another_process_sees_all_of_it(open_store: Callable[[], Store]) -> None:
+    first = open_store()
+    event, _ = first.add_event("data", "digits", "ä'\";--", {"force": True, "code": "c"}, "me", at=1.0)
+    first.remember("digits", data="sha256:1")
+    id_ = record(first, Decision("retrain", "data", "1 event", (event,)))
+    first.close()
+    again = open_store()
+    assert again.events()[0]["subject"] == "ä'\";--"
+    assert again.seen("digits") == {"data": "sha256:1"}
+    assert [one["id"] for one in again.unfinished()] == [id_]
+    again.add_event("code", "digits", "again", {"force": True, "code": "c"}, "me", at=2.0)
+    ((heard, detail),) = again.open_events()["digits"]
+    assert (heard.force, heard.code, detail["subject"]) == (True, "c", "again")
+
+
+def test_events_from_many_threads_are_all_counted(store: Store) -> None:
+    def tell(number: int) -> None:
+        store.add_event("data", "digits", f"x{number}", {}, "me", at=1.0)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(tell, range(80)))
+    assert store.open_count() == len(store.events(limit=1000)) == 80
+
+
 def test_what_was_seen_is_remembered_and_forgotten(store: Store) -> None:
     store.remember("digits", data="x", **{"quarantine sha256:1": "bad"})
     store.remember("digits", data="y")
@@ -82,3 +143,20 @@ def test_a_database_that_is_away_is_unavailable_and_no_password_is_said(tmp_path
     assert "verysecret" not in str(caught.value)
     with pytest.raises(Unavailable):
         Store(f"sqlite:///{tmp_path / 'missing' / 'arbiter.db'}")
+
+
+def test_a_database_that_goes_away_later_is_unavailable_from_every_method(tmp_path: Path) -> None:
+    path = tmp_path / "arbiter.db"
+    store = Store(f"sqlite:///{path}")
+    store.close()
+    path.unlink()
+    path.mkdir()
+    calls: list[Callable[[], object]] = [
+        store.open_count, store.open_events, store.events, store.decisions, store.unfinished, store.counts,
+        lambda: store.trainings(0.0), lambda: store.seen("x"), lambda: store.remember("x", a="b"),
+        lambda: store.settle("x", "failed"), lambda: store.forget_before(1.0),
+        lambda: store.add_event("data", "x", "", {}, "", at=0.0), lambda: store.answered("data", "x", "", 0.0),
+    ]  # fmt: skip
+    for call in calls:
+        with pytest.raises(Unavailable, match="the database of the arbiter is away"):
+            call()
