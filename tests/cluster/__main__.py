@@ -49,7 +49,9 @@ def up(count: int) -> None:
 
 
 def down() -> None:
-    """Remove what runs and keep what was built."""
+    """Remove what runs and keep what was built; also nodes that stand still as their engine ended, by a reboot."""
+    if engine.was_started():
+        engine.start_engine()
     if engine.engine_answers():
         nodes.remove_all()
     mirror.stop()

@@ -217,6 +217,11 @@ def start_engine() -> None:
         )
 
 
+def was_started() -> bool:
+    """Whether dockerd was ever started here and not stopped since; it need not live any more."""
+    return (cache() / "run/dockerd.json").is_file()
+
+
 def stop_engine() -> bool:
     """Stop dockerd if it was started here."""
     return stop_process("dockerd", 60)

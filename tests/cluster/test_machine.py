@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.cluster import __main__ as command
-from tests.cluster import binaries, engine, image_builds
+from tests.cluster import binaries, engine, image_builds, nodes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -139,3 +139,17 @@ def test_each_image_has_a_dockerfile_and_known_programs() -> None:
     for image in image_builds.IMAGES:
         assert (image_builds.FOLDERS / image.folder / "Dockerfile").is_file()
         assert set(image.programs) <= known
+
+
+def test_nodes_whose_engine_has_ended_are_removed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    (engine.cache() / "run").mkdir(parents=True)
+    (engine.cache() / "run/dockerd.json").write_text('{"pid": 0, "program": "dockerd"}')
+    answering: list[bool] = []
+    removed: list[bool] = []
+    monkeypatch.setattr(engine, "start_engine", lambda: answering.append(True))
+    monkeypatch.setattr(engine, "engine_answers", lambda: bool(answering))
+    monkeypatch.setattr(nodes, "remove_all", lambda: removed.append(True))
+    command.down()
+    assert removed == [True]
+    command.down()
+    assert removed == [True, True] and len(answering) == 1
