@@ -82,6 +82,8 @@ def test_a_site_with_one_has_it_before_live_traffic_alone(gated: Built, root: Pa
     for folder, resources in gated.items():
         for service in (r for r in resources if r["kind"] == "Service" and r["metadata"]["name"] == "edge"):
             wanted = "gateway" if folder.endswith("/production") else "serve"
+            wave = service["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-wave")
+            assert wave == ("1" if wanted == "gateway" else None)
             assert service["spec"]["selector"]["app.kubernetes.io/name"] == wanted
             assert (
                 folder.partition("/apps/")[2].split("/")[0]

@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 
 from services.common.errors import IntegrityError, Refused, Unavailable
-from tests.support.release import evidence, gitops, make_remote
-from workflows.release.release import release
+from tests.support.release import evidence, gitops, make_remote, runs
+from workflows.release.gitops import Message
+from workflows.release.release import promote, release
+from workflows.release.share import GATEWAY_FACT
+from workflows.release.sharing import set_share
+from workflows.release.tree import Tree
 from workflows.release.verify import Verification
-from workflows.steps import care
+from workflows.steps import care, delivery
 from workflows.steps.care import Delivery
-from workflows.steps.delivery import deliver_release
+from workflows.steps.delivery import deliver_release, settle
 from workflows.steps.releasing import commit_rollback
 from workflows.steps.settings import StepSettings
 
@@ -200,3 +204,35 @@ def test_a_release_that_shall_stay_stays(platform: Platform) -> None:
     with pytest.raises(Refused, match="stays, as was asked"):
         first.see_through("", keep=True, workflow="rollback-model-x/7")
     assert platform.ops.tip() == tip
+
+
+def test_a_share_of_traffic_does_not_hide_what_is_left_to_settle(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fact(tree: Tree) -> Message:
+        tree.write(GATEWAY_FACT, b"- op: test\n")
+        return Message("site: a gateway", {})
+
+    platform.ops.commit(fact)
+    commits = []
+    for version, last in (("1", 2), ("2", 1)):
+        platform.release(int(version))
+        for source, target in (("staging", "canary"), ("canary", "production"))[:last]:
+            done = promote(platform.ops, "digits", source, target, version, running=runs(version),
+                           requested_by="t", workflow=f"promote-{version}")  # fmt: skip
+            commits.append(done.commit)
+    set_share(platform.ops, "digits", 10, verified=lambda _: None, requested_by="t", workflow="share")
+    seen: list[tuple[str, ...]] = []
+
+    class Noted:
+        what = "version 1"
+
+        def __init__(self, _: StepSettings, *place: str) -> None:
+            seen.append(place)
+
+        def is_confirmed(self, _: str) -> bool:
+            return True
+
+    monkeypatch.setattr(delivery, "Delivery", Noted)
+    settle(StepSettings(), "digits", "production", "withdraw", "", "promote-1")
+    assert seen == [("digits", "production", commits[1])]
