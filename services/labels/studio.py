@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -278,9 +278,9 @@ class LateDesk:
 
 def _changed_since(mark: str) -> dict[str, Any]:
     """The query for tasks that changed after a mark, or shortly before it: pages are not read in one moment."""
-    since = datetime.fromisoformat(mark) - _MARGIN
+    since = (datetime.fromisoformat(mark) - _MARGIN).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     item = {"filter": "filter:tasks:updated_at", "operator": "greater", "type": "Datetime"}
-    return {"filters": {"conjunction": "and", "items": [item | {"value": since.isoformat()}]}}
+    return {"filters": {"conjunction": "and", "items": [item | {"value": since}]}}
 
 
 def _title(project: Project) -> str:

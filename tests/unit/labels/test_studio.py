@@ -109,7 +109,7 @@ def test_what_changed_is_asked_for_and_everything_once_an_hour(monkeypatch: pyte
         monkeypatch.setattr("services.labels.studio.time.monotonic", lambda later=seconds: now + later)
         studio.collect(PROJECT)
     everything = {"filter:tasks:total_annotations": 0, "filter:tasks:cancelled_annotations": 0}
-    changed = {"filter:tasks:updated_at": "2026-06-01T11:50:00.500000+00:00"}
+    changed = {"filter:tasks:updated_at": "2026-06-01T11:50:00.500000Z"}
     assert asked == [everything, changed, changed, everything]
 
 
