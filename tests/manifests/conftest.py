@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.manifests import Resource, build, overlays, sample_site
+from tests.support.manifests import WITH_GATEWAY, Resource, build, overlays, sample_site
 
 Built = dict[str, list[Resource]]
 
@@ -24,3 +24,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Folder → resources, with the facts of an imagined site and a release in each environment."""
     root: Path = sample_site(tmp_path_factory.mktemp("site"))
     return {str(folder): build(root / folder) for folder in overlays(root)}
+
+
+@pytest.fixture(scope="session")
+def gateway_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a site that has a gateway."""
+    return sample_site(tmp_path_factory.mktemp("gateway"), WITH_GATEWAY)
+
+
+@pytest.fixture(scope="session")
+def gated(gateway_root: Path) -> Built:
+    """Folder → resources of that site."""
+    return {str(folder): build(gateway_root / folder) for folder in overlays(gateway_root)}

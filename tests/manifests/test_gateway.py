@@ -22,7 +22,6 @@ from tests.support.manifests import (
     Resource,
     build,
     one,
-    overlays,
     pod_templates,
     sample_site,
 )
@@ -42,17 +41,6 @@ READ = {
         for kind in ("gateways", "httproutes", "grpcroutes", "referencegrants", "backendtlspolicies")
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sample_site(tmp_path_factory.mktemp("gateway"), WITH_GATEWAY)
-
-
-@pytest.fixture(scope="module")
-def gated(root: Path) -> Built:
-    """Folder → resources of a site that has a gateway."""
-    return {str(folder): build(root / folder) for folder in overlays(root)}
 
 
 @pytest.fixture(params=APPLICATIONS)
@@ -77,8 +65,8 @@ def test_a_site_without_a_gateway_has_nothing_of_one(neutral: Built, site: Built
     assert not has_gateway(FolderTree(ROOT))
 
 
-def test_a_site_with_one_has_it_before_live_traffic_alone(gated: Built, root: Path) -> None:
-    assert has_gateway(FolderTree(root))
+def test_a_site_with_one_has_it_before_live_traffic_alone(gated: Built, gateway_root: Path) -> None:
+    assert has_gateway(FolderTree(gateway_root))
     for folder, resources in gated.items():
         for service in (r for r in resources if r["kind"] == "Service" and r["metadata"]["name"] == "edge"):
             wanted = "gateway" if folder.endswith("/production") else "serve"
