@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from services.board.charts import HEIGHT, SPARK_HEIGHT, SPARK_WIDTH, WIDTH, drift_charts, spark
 from services.common.digest import short
+from services.common.pages import templates
 
 FOLDER = Path(__file__).parent
 PAGE_HEADERS = {
@@ -36,14 +37,7 @@ def render(template: str, /, **values: Any) -> Markup:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    filters = {
         "short": short,
         "iso": iso,
         "clock": clock,
@@ -56,6 +50,7 @@ def _environment() -> Environment:
         "first_line": first_line,
         "said": said,
     }
+    environment = templates(FOLDER / "templates", filters)
     environment.globals |= {
         "chart_width": WIDTH,
         "chart_height": HEIGHT,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from services.common.errors import Unavailable
+from services.common.locks import take
 
 _LONGEST_SECONDS = 3600.0
 
@@ -22,15 +21,6 @@ def locked(path: Path) -> Iterator[None]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        deadline = time.monotonic() + _LONGEST_SECONDS
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise Unavailable(
-                        "another process has prepared the same data for an hour", value=path.name
-                    ) from None
-                time.sleep(0.05)
+        if not take(file.fileno(), _LONGEST_SECONDS):
+            raise Unavailable("another process has prepared the same data for an hour", value=path.name)
         yield

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import re
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 
 from services.common.errors import Unavailable
 from services.common.files import replacing
+from services.common.locks import take
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ANSWER, GATE, METRICS, REPORT = "answer.json", "gate.json", "metrics.json", "report.html"
@@ -68,15 +67,8 @@ class RunFiles:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("wb") as file:
-            deadline = time.monotonic() + seconds
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise Unavailable("another process is still evaluating this run") from None
-                    time.sleep(0.1)
+            if not take(file.fileno(), seconds, pause=0.1):
+                raise Unavailable("another process is still evaluating this run")
             yield
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from numpy.typing import NDArray
 from PIL import Image
 
 from services.common.digest import short
+from services.common.pages import templates
 from services.evaluate import curves
 from services.evaluate.metrics import METRICS, confusion
 from services.evaluate.mistakes import show, worst_rows
@@ -104,21 +105,8 @@ def _render(template: str, **values: Any) -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": _number,
-        "percent": _percent,
-        "plain": _plain,
-        "short": short,
-        "bytes": _bytes,
-    }
-    return environment
+    filters = {"number": _number, "percent": _percent, "plain": _plain, "short": short, "bytes": _bytes}
+    return templates(Path(__file__).parent / "templates", filters)
 
 
 def _number(value: float | None, digits: int = 3) -> str:

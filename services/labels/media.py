@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import blake2b
 from hmac import compare_digest
 from pathlib import Path
 
 from PIL import Image
 
-from services.bundle.manifest import AudioPreprocessing
 from services.common.errors import NotFound, Refused, UnsupportedMedia
 from services.common.files import replacing
 from services.data.checks import check_bytes
@@ -21,7 +20,7 @@ from services.media.audio import decode_audio
 from services.media.image import decode_image
 from services.media.limits import MediaLimits
 from services.media.sniff import sniff
-from services.media.spectrogram import spectrogram_png
+from services.media.spectrogram import spectrogram_png, view_of
 from services.monitor.archive import Archive
 
 CONTENT_TYPES = {
@@ -60,7 +59,7 @@ class Media:
         found = self._path(digest)
         if found is not None:
             return digest, found.suffix[1:]
-        data = _fetch(archive, digest, at)
+        data = archive.get_input(digest, at)
         shown, media_type = digest, sniff(data)
         if media_type == "npy":
             data, media_type = _as_png(data), "png"
@@ -98,7 +97,7 @@ class Media:
         if not path.exists():
             sound = decode_audio(data)
             with replacing(path, 0o600) as file:
-                file.write(spectrogram_png(sound.samples, _view(sound.sample_rate)))
+                file.write(spectrogram_png(sound.samples, view_of(sound.sample_rate, 128)))
         return path.read_bytes()
 
     def sign(self, digest: str) -> str:
@@ -131,32 +130,3 @@ def _as_png(data: bytes) -> bytes:
     out = io.BytesIO()
     Image.fromarray(decode_image(data, MediaLimits())).save(out, format="PNG")
     return out.getvalue()
-
-
-def _fetch(archive: Archive, digest: str, at: datetime) -> bytes:
-    """An input lies under the day on which it arrived, which may be the one after it was answered."""
-    for days in (0, 1, 2, -1):
-        day = (at + timedelta(days=days)).date().isoformat()
-        try:
-            data = archive.objects.get(f"inputs/{day}/{digest}")
-        except NotFound:
-            continue
-        if hashlib.sha256(data).hexdigest() == digest:
-            return data
-    raise NotFound("the log has not kept this input", value=digest)
-
-
-def _view(sample_rate: int) -> AudioPreprocessing:
-    """What is shown of a sound: the frequencies that it has, up to 16 kHz."""
-    return AudioPreprocessing(
-        sample_rate=min(max(sample_rate, 4_000), 96_000),
-        window_seconds=5.0,
-        hop_seconds=5.0,
-        n_fft=1024,
-        hop_length=320,
-        n_mels=128,
-        fmin=50.0,
-        fmax=min(16_000.0, sample_rate / 2),
-        mean=0.0,
-        std=1.0,
-    )

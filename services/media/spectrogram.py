@@ -35,6 +35,22 @@ def spectrogram_png(samples: Samples, p: AudioPreprocessing, *, height: int = 19
     return out.getvalue()
 
 
+def view_of(sample_rate: int, bands: int) -> AudioPreprocessing:
+    """How a sound is looked at by people: the frequencies that it has, up to 16 kHz, in so many mel bands."""
+    return AudioPreprocessing(
+        sample_rate=min(max(sample_rate, 4_000), 96_000),
+        window_seconds=5.0,
+        hop_seconds=5.0,
+        n_fft=1024,
+        hop_length=320,
+        n_mels=bands,
+        fmin=50.0,
+        fmax=min(16_000.0, sample_rate / 2),
+        mean=0.0,
+        std=1.0,
+    )
+
+
 def _palette() -> npt.NDArray[np.uint8]:
     places = np.linspace(0, 255, len(_STOPS))
     return np.stack(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from base64 import b64encode
 from datetime import datetime
 
-from services.bundle.manifest import AudioPreprocessing
 from services.common.errors import NotFound, RookeryError
 from services.media.sniff import AUDIO_TYPES, sniff
 from services.monitor.archive import Archive
@@ -32,10 +31,10 @@ def _drawn(data: bytes, kind: str) -> str:
         if len(data) > _MOST_SOUND_BYTES:
             return ""
         from services.media.audio import decode_audio
-        from services.media.spectrogram import spectrogram_png
+        from services.media.spectrogram import spectrogram_png, view_of
 
         sound = decode_audio(data)
-        return _address(spectrogram_png(sound.samples, _view(sound.sample_rate), height=128), "png")
+        return _address(spectrogram_png(sound.samples, view_of(sound.sample_rate, 96), height=128), "png")
     if kind in ("png", "jpeg"):
         import io
 
@@ -53,19 +52,3 @@ def _drawn(data: bytes, kind: str) -> str:
 
 def _address(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{b64encode(data).decode()}"
-
-
-def _view(sample_rate: int) -> AudioPreprocessing:
-    """The frequencies that a sound has, up to 16 kHz."""
-    return AudioPreprocessing(
-        sample_rate=min(max(sample_rate, 4_000), 96_000),
-        window_seconds=5.0,
-        hop_seconds=5.0,
-        n_fft=1024,
-        hop_length=320,
-        n_mels=96,
-        fmin=50.0,
-        fmax=min(16_000.0, sample_rate / 2),
-        mean=0.0,
-        std=1.0,
-    )

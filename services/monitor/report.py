@@ -7,9 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from services.common.digest import short
+from services.common.pages import templates
 from services.monitor.charts import HEIGHT, WIDTH, charts
 from services.monitor.windows import Window
 
@@ -57,15 +58,8 @@ def _render(template: str, **values: Any) -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": _number, "percent": _percent, "short": short, "time": _time, "p": _p}
-    return environment
+    filters = {"number": _number, "percent": _percent, "short": short, "time": _time, "p": _p}
+    return templates(Path(__file__).parent / "templates", filters)
 
 
 def _number(value: float | None, digits: int = 3) -> str:

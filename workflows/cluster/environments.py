@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from services.common.errors import IntegrityError, NotFound, RookeryError
 from workflows.cluster.api import Forbidden, Object
 from workflows.cluster.site import Site
-from workflows.local.status import EnvironmentStatus, Explain, drift_of, is_healthy
+from workflows.local.status import EnvironmentStatus, Explain, drift_of, environments_in, is_healthy
 from workflows.local.verification import Verdict
-from workflows.release.application import ApplicationFacts, list_applications, load_application
+from workflows.release.application import ApplicationFacts, load_application
 from workflows.release.evidence import Evidence, released
 from workflows.release.history import Why, why
 from workflows.release.running import RunningModel, fetch_running
@@ -32,13 +32,7 @@ def environment_statuses(
         NotFound: there is no such application.
     """
     tree = site.tree()
-    names = [application] if application else list_applications(tree)
-    places = [
-        (facts, environment)
-        for name in names
-        for facts in [load_application(tree, name)]
-        for environment in facts.environments
-    ]
+    places = environments_in(tree, application)
     with ThreadPoolExecutor(max_workers=max(1, len(places))) as pool:
         return list(pool.map(lambda place: _status(site, tree, place[0], place[1], explain), places))
 

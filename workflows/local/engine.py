@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -20,6 +19,7 @@ import time
 from pathlib import Path
 
 from services.common.errors import Conflict, RookeryError
+from services.common.locks import take
 from workflows.local.control import approve, cancel, resume, submit
 from workflows.local.journal import Journal, read_journal
 from workflows.local.launching import RUNNERS, prepare, read_outputs, read_result, step_deadline
@@ -234,17 +234,10 @@ class Engine:
 
 def _take_lock(folder: RunFolder, name: str) -> int:
     descriptor = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    until = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() > until:
-                holder = os.read(descriptor, 32).decode(errors="replace").strip()
-                os.close(descriptor)
-                raise Conflict(f"another engine works on run {name}", value=f"process {holder}") from None
-            time.sleep(0.02)
+    if not take(descriptor, _LOCK_SECONDS, pause=0.02):
+        holder = os.read(descriptor, 32).decode(errors="replace").strip()
+        os.close(descriptor)
+        raise Conflict(f"another engine works on run {name}", value=f"process {holder}")
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor

@@ -81,15 +81,16 @@ def environment_statuses(
     """
     tip = read_tip(settings.gitops)
     tree = Tree(Git(settings.gitops), tip)
-    names = [application] if application else list_applications(tree)
-    places = [
-        (facts, environment)
-        for name in names
-        for facts in [load_application(tree, name)]
-        for environment in facts.environments
-    ]
+    places = environments_in(tree, application)
     with ThreadPoolExecutor(max_workers=max(1, len(places))) as pool:
         return list(pool.map(lambda place: _status(settings, tip, place[0], place[1], explain), places))
+
+
+def environments_in(tree: Tree, application: str | None = None) -> list[tuple[ApplicationFacts, str]]:
+    """The environments of one application, or of all, with its facts; NotFound when there is none of that name."""
+    names = [application] if application else list_applications(tree)
+    found = [load_application(tree, name) for name in names]
+    return [(facts, environment) for facts in found for environment in facts.environments]
 
 
 def is_healthy(url: str) -> bool:

@@ -9,7 +9,6 @@ import fcntl
 import json
 import os
 import shutil
-import time
 import uuid
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from typing import Any
 from services.bundle.reader import MAX_FILE_BYTES, Bundle, digest_entries, read_bundle
 from services.common.digest import canonical_json, digest_file
 from services.common.errors import IntegrityError, InvalidInput, NotFound, RookeryError, Unavailable
+from services.common.locks import take
 from workflows.release.base import CONFIG, INDEX, MANIFEST, PLAIN_LAYER, Layer, ServingBase, image_parts
 from workflows.release.blobs import BlobStore, full_disk_named, sync_folder
 from workflows.release.layer import HashingWriter, Packed, read_layer, write_layer
@@ -174,17 +174,8 @@ class ImageStore:
             Unavailable: images were being built for a minute.
         """
         with (self.root / ".in-use").open("ab") as lock:
-            deadline = time.monotonic() + _ALONE_SECONDS
-            while True:
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise Unavailable(
-                            f"images were being built for {_ALONE_SECONDS:g} s", value=str(self.root)
-                        ) from None
-                    time.sleep(0.05)
+            if not take(lock.fileno(), _ALONE_SECONDS):
+                raise Unavailable(f"images were being built for {_ALONE_SECONDS:g} s", value=str(self.root))
             yield
 
     def unpack(self, digest: str, folder: Path) -> Path:

@@ -6,9 +6,10 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
+from services.common.pages import templates
 from workflows.simulation.account import Result, percent, share
 from workflows.simulation.chart import draw
 from workflows.simulation.world import Calendar
@@ -34,12 +35,4 @@ def render(result: Result, title: str, chart: str) -> str:
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"share": share, "percent": percent}
-    return environment
+    return templates(Path(__file__).parent / "templates", {"share": share, "percent": percent})
