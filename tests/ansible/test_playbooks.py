@@ -115,3 +115,11 @@ def test_what_a_container_needs_is_in_the_test_inventory_alone() -> None:
     only_here = {"kernel_is_shared", "kubeadm_ignored_errors", "containerd_restrict_oom_score_adj"}
     assert only_here <= set(load(ANSIBLE / "inventories/e2e/group_vars/nodes.yml"))
     assert not only_here & set(load(ANSIBLE / "inventories/example/group_vars/all.yml"))
+
+
+def test_no_file_is_written_in_an_order_that_changes() -> None:
+    """`difference` and its like give what they found in another order each time, and a second run would change files."""
+    unordered = re.compile(r"\| *(difference|union|intersect|symmetric_difference)\b")
+    templates = list((ANSIBLE / "roles").glob("*/templates/**/*.j2"))
+    assert templates
+    assert [str(path.relative_to(ANSIBLE)) for path in templates if unordered.search(path.read_text())] == []
