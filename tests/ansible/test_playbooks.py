@@ -118,7 +118,7 @@ def test_what_a_container_needs_is_in_the_test_inventory_alone() -> None:
 
 
 def test_no_file_is_written_in_an_order_that_changes() -> None:
-    """`difference` and its like give what they found in another order each time, and a second run would change files."""
+    """What `difference` and its like give has another order each time: a second run would change files."""
     unordered = re.compile(r"\| *(difference|union|intersect|symmetric_difference)\b")
     templates = list((ANSIBLE / "roles").glob("*/templates/**/*.j2"))
     assert templates
