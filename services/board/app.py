@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
+from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from starlette.concurrency import run_in_threadpool
@@ -27,6 +29,7 @@ from services.board.settings import BoardSettings
 from services.board.sources import Sources
 from services.board.token import ensure_token
 from services.board.views import Views
+from services.common.answers import as_invalid_input
 from services.common.bearer import Unauthorized
 from services.common.errors import RookeryError, Unavailable
 from services.common.hosts import KnownHosts
@@ -108,6 +111,11 @@ def _add_answers(app: FastAPI) -> None:
     async def on_http(request: Request, error: HTTPException) -> Response:
         return _problem(request, RookeryError(str(error.detail)), error.status_code)
 
+    @app.exception_handler(RequestValidationError)
+    async def on_invalid(request: Request, error: RequestValidationError) -> Response:
+        found = as_invalid_input(error)
+        return _problem(request, found, found.status)
+
 
 class _Finish:
     """Adds the headers of every answer, and counts it; streams pass through as they are."""
@@ -138,8 +146,9 @@ def _problem(request: Request, error: RookeryError, status: int) -> Response:
     board: Board = request.app.state.board
     session: Session | None = board.sessions.find(request.cookies.get(board.cookie))
     if isinstance(error, Unauthorized) and _wants_page(request):
-        target = request.url.path if request.method == "GET" else "/"
-        return RedirectResponse(f"/login?to={target}", 303)
+        query = f"?{request.url.query}" if request.url.query else ""
+        target = request.url.path + query if request.method == "GET" else "/"
+        return RedirectResponse(f"/login?{urlencode({'to': target}, safe='/')}", 303)
     headers = {"Retry-After": str(Unavailable.retry_after_seconds)} if status == Unavailable.status else {}
     if not _wants_page(request):
         return JSONResponse(error.as_dict(), status, headers)

@@ -29,8 +29,11 @@ async def _on_error(_: Request, error: Exception) -> JSONResponse:
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
+    return await _on_error(request, as_invalid_input(error))
+
+
+def as_invalid_input(error: RequestValidationError) -> InvalidInput:
+    """The first parameter that is not valid, as a sentence."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"][1:])
-    return await _on_error(
-        request, InvalidInput(f"parameter `{name}`: {first['msg']}", value=first.get("input"))
-    )
+    return InvalidInput(f"parameter `{name}`: {first['msg']}", value=first.get("input"))

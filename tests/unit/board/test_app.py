@@ -20,6 +20,22 @@ def test_strangers_read_nothing(client: httpx.Client, path: str) -> None:
     assert done.status_code == 303 and done.headers["location"].startswith("/login?to=/")
 
 
+def test_a_stranger_is_led_on_to_the_whole_address_after_the_login(client: httpx.Client) -> None:
+    wanted = "/promote?application=digits&from=staging&to=canary"
+    to = client.get(wanted, headers=PAGE).headers["location"]
+    page = client.get(to, headers=PAGE)
+    assert f'value="{wanted.replace("&", "&amp;")}"' in page.text
+
+
+@pytest.mark.parametrize("path", ["/promote?application=digits", "/rollback", "/verify?application=digits"])
+def test_an_address_that_lacks_a_parameter_is_answered_with_a_page(client: httpx.Client, path: str) -> None:
+    log_in(client)
+    answer = client.get(path, headers=PAGE)
+    assert answer.status_code == 422 and "text/html" in answer.headers["content-type"]
+    assert "Field required" in answer.text
+    assert "Field required" in client.get(path).json()["message"]
+
+
 @pytest.mark.parametrize("path", DO)
 def test_strangers_do_nothing(client: httpx.Client, world: World, path: str) -> None:
     assert client.post(path, data={"csrf": "x"}).status_code == 401
