@@ -215,7 +215,7 @@ def test_the_page_shows_a_picture_and_a_sound_and_runs_no_script_of_a_name(
             number = projects[f"Rookery: {name}"]
             task = next(task for task in person.tasks(number) if task["predictions"])
             page.goto(f"{studio.server.url}/projects/{number}/data?task={task['id']}")
-            page.get_by_text(word, exact=True).first.wait_for()
+            page.get_by_text(word).first.wait_for()
             page.wait_for_function(
                 "[...document.images].some(i => i.src.includes('/media/') && i.naturalWidth > 0)"
             )
