@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -68,6 +69,25 @@ def test_the_search_for_a_lost_run_may_fail_too(
     proxy.mode, proxy.only, proxy.times = "lost", "/runs/", 3
     run_id = client.create_run(experiment, "once", {})
     assert [run["info"]["run_id"] for run in direct.search_runs([experiment], "")] == [run_id]
+
+
+def test_a_tag_that_many_set_at_once_is_set(direct: MlflowClient) -> None:
+    """MLflow reads and then inserts: all but one get its database's error, and are told to try again by us alone."""
+    name = f"once-{uuid.uuid4().hex}"
+    direct.ensure_registered_model(name)
+    run_id = direct.create_run(direct.experiment_id("once"), "once", {})
+    version = direct.create_version(name, f"{direct.run(run_id)['info']['artifact_uri']}/bundle", run_id, {})
+    for turn in range(4):
+        with ThreadPoolExecutor(8) as pool:
+            list(
+                pool.map(
+                    lambda who, key=f"turn-{turn}": direct.set_version_tag(name, version, key, str(who)),
+                    range(8),
+                )
+            )
+    assert {f"turn-{turn}" for turn in range(4)} <= {
+        tag["key"] for tag in direct.version(name, version)["tags"]
+    }
 
 
 def test_two_calls_with_the_same_tags_are_two_runs(

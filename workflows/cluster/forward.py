@@ -20,7 +20,8 @@ from services.common.errors import NotFound, RookeryError, Unavailable
 from workflows.cluster.api import Forbidden, Kubernetes, Object
 
 _CHUNK = 64 << 10
-_OPEN_SECONDS = 15.0
+# A busy node takes seconds to begin; one that has not by then is asked anew, through another pod if there is one.
+_OPEN_SECONDS = (10.0, 20.0)
 _DATA, _ERROR = 0, 1
 
 
@@ -71,24 +72,35 @@ class Forward:
 
     @contextmanager
     def _open(self) -> Iterator[ClientConnection]:
+        for seconds in _OPEN_SECONDS:
+            try:
+                remote = self._connect(seconds)
+                break
+            except Unavailable as error:
+                last = error
+        else:
+            raise last
+        with remote:
+            yield remote
+
+    def _connect(self, seconds: float) -> ClientConnection:
         pod, port = self._pod()
         namespace = self._place[0]
         access = self._kube.access
         address = access.server.replace("http", "ws", 1)
         try:
-            opening = connect(
+            return connect(
                 f"{address}/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={port}",
                 ssl=access.tls,
                 additional_headers=access.headers,
                 subprotocols=["v4.channel.k8s.io"],  # type: ignore[list-item]
                 compression=None,
                 max_size=None,
-                open_timeout=_OPEN_SECONDS,
+                open_timeout=seconds,
                 close_timeout=1,
                 ping_interval=None,
                 proxy=None,
             )
-            remote = opening.__enter__()
         except InvalidStatus as error:
             status, body = error.response.status_code, (error.response.body or b"").decode(errors="replace")
             kind = Forbidden if status in (401, 403) else Unavailable
@@ -97,10 +109,6 @@ class Forward:
             ) from error
         except (OSError, WebSocketException, TimeoutError) as error:
             raise Unavailable(f"port {port} of pod {namespace}/{pod} cannot be forwarded: {error}") from error
-        try:
-            yield remote
-        finally:
-            opening.__exit__(None, None, None)
 
     def _pod(self) -> tuple[str, int]:
         """A ready pod behind the Service, and its own port."""

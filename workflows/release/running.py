@@ -22,14 +22,17 @@ class RunningModel:
 
 
 def fetch_running(url: str, *, timeout_seconds: float = 5.0) -> RunningModel:
-    """Ask the server at `url`, such as http://127.0.0.1:8081.
+    """Ask the server at `url`, such as http://127.0.0.1:8081; once more when no answer came in time.
 
     Raises:
         Unavailable: no answer in time, or one that is no version.
     """
     address = url.rstrip("/") + "/version"
     try:
-        answer = httpx.get(address, timeout=timeout_seconds, trust_env=False)
+        try:
+            answer = httpx.get(address, timeout=timeout_seconds, trust_env=False)
+        except (httpx.ReadTimeout, httpx.RemoteProtocolError):
+            answer = httpx.get(address, timeout=timeout_seconds, trust_env=False)
         answer.raise_for_status()
         content: dict[str, Any] = answer.json()
         digest = content["bundle_digest"]

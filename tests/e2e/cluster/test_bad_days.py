@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from services.common.mlflow_rest import MlflowClient
-from tests.support.cluster import ARGO, Cluster, is_ready, serves, until
+from tests.support.cluster import ARGO, WORKFLOWS, Cluster, is_ready, serves, until
 from workflows.cluster.api import Object
 from workflows.local.runs import Run
 
@@ -180,7 +180,9 @@ def test_a_workflow_that_is_cancelled_stops_its_training(cluster: Cluster, mlflo
     cluster.working(name, "train")
     assert cluster("cancel", name).returncode == 0
     assert cluster.ended(name).phase == "Failed"
-    (run,) = mlflow.search_runs([mlflow.experiment_id("digits")], "params.seed = '38'")
+    # Parameters are written once the training has begun; whose it is, from the first moment.
+    key = cluster.api.get(f"{ARGO}/{WORKFLOWS}/workflows/{name}")["metadata"]["uid"]
+    (run,) = mlflow.search_runs([mlflow.experiment_id("digits")], f"tags.`rookery.idempotency_key` = '{key}'")
     until(
         "the training to be killed",
         lambda: mlflow.run(run["info"]["run_id"])["info"]["status"] == "KILLED",

@@ -135,6 +135,28 @@ def test_requests_go_through_large_and_many_at_once(kubelet: tuple[Server, list[
         httpx.get(forward.url, trust_env=False)
 
 
+def test_a_node_that_does_not_begin_is_asked_anew(
+    kubelet: tuple[Server, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first connection finds a listener that never answers the handshake."""
+    monkeypatch.setattr("workflows.cluster.forward._OPEN_SECONDS", (0.3, 10.0))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        objects = Objects(silent.getsockname()[1])
+        healthy = objects.get
+        asked: list[str] = []
+
+        def get(path: str, **params: str) -> dict[str, Any]:
+            asked.append(path)
+            if asked.count(path) == 2:
+                objects.access = Objects(kubelet[0].socket.getsockname()[1]).access
+            return healthy(path, **params)
+
+        monkeypatch.setattr(objects, "get", get)
+        forward = Forward(objects, "rookery", "web", 80)  # type: ignore[arg-type]
+        assert httpx.get(forward.url, trust_env=False).content == BODY
+        forward.close()
+
+
 def test_what_cannot_be_reached_is_said_at_once(kubelet: tuple[Server, list[str]]) -> None:
     objects = Objects(kubelet[0].socket.getsockname()[1])
     with pytest.raises(NotFound, match="has no such port"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,3 +59,21 @@ def test_no_server_is_unavailable(url: str) -> None:
         fetch_running(url)
     with pytest.raises(Unavailable):
         fetch_running(f"http://127.0.0.1:{free_port()}", timeout_seconds=1)
+
+
+def test_a_server_that_is_slow_for_a_moment_is_asked_once_more() -> None:
+    body = b'{"bundle_digest": "sha256:a"}'
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as never_answered, listener.accept()[0] as answered:
+                never_answered.recv(4096)
+                answered.recv(4096)
+                head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n"
+                answered.sendall(head.encode() + body)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        assert fetch_running(address, timeout_seconds=0.5).bundle_digest == "sha256:a"
+        thread.join()
