@@ -23,7 +23,8 @@ _TIMEOUT = httpx.Timeout(60, connect=3)
 _MOST_BYTES = 512 << 20
 _WHOLE_SECONDS = 3600.0
 _MARGIN = timedelta(minutes=10)
-_READ = "id,data,updated_at,annotations"
+# The names of annotations too: one list holds for tasks and what is in them.
+_READ = "id,data,updated_at,annotations,result,completed_by,created_at,was_cancelled"
 _ANSWERED = {
     "filters": {
         "conjunction": "or",
