@@ -166,6 +166,7 @@ class Arbiter:
             trainings,
             made,
             quarantined(seen),
+            self._blamed(application, events, seen) if recipe.fault == "asked" else frozenset(),
         )
         decision = decide(situation, self._policy)
         if decision is None:
@@ -196,6 +197,23 @@ class Arbiter:
             decision=id_,
             workflow=f"train-model-{id_}" if decision.verdict == "retrain" else "",
         )
+
+    def _blamed(
+        self, application: str, events: list[tuple[Event, dict[str, Any]]], seen: Mapping[str, str]
+    ) -> frozenset[int]:
+        """The events whose parameters are refused; none when it is refused without any too, or not known."""
+        asking = [(event.id, detail) for event, detail in events if detail.get("parameters")]
+        plain = [{**detail, "parameters": None} for _, detail in events]
+        if not asking or self.facts.recipe(application, self._parameters(seen, plain)).problem:
+            return frozenset()
+        refused: dict[str, bool] = {}
+        for _, detail in asking:
+            own = json.dumps(detail["parameters"], sort_keys=True)
+            if own not in refused:
+                found = self.facts.recipe(application, self._parameters(seen, [*plain, detail]))
+                refused[own] = found.fault == "asked"
+        alone = [id_ for id_, one in asking if refused[json.dumps(one["parameters"], sort_keys=True)]]
+        return frozenset(alone or [id_ for id_, _ in asking])
 
     def _standing(self, seen: Mapping[str, str]) -> dict[str, str]:
         """The parameters of a training that nobody has said anything about."""

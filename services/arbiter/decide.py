@@ -40,12 +40,14 @@ class Recipe:
 
     Attributes:
         problem: why it cannot be said; then the digests are empty.
+        fault: what time alone does not mend: git has no such application, or somebody refuses what was asked.
     """
 
     key: str = ""
     data: str = ""
     code: str = ""
     problem: str = ""
+    fault: Literal["", "application", "asked"] = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ class Situation:
         trainings: of all applications, in any order.
         made: keys that a finished training has, with the words for it, such as "run 3f… made version 7".
         quarantined: data digest → why nobody shall train on it.
+        blamed: ids of events that ask for parameters which no training takes.
     """
 
     application: str
@@ -99,6 +102,7 @@ class Situation:
     trainings: Sequence[Training] = ()
     made: Mapping[str, str] = field(default_factory=dict)
     quarantined: Mapping[str, str] = field(default_factory=dict)
+    blamed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,9 @@ def decide(situation: Situation, policy: Policy) -> Decision | None:
             "code",
             "the tip of git has other code than the train service runs; it is not deployed yet",
         )
-    for rule in (_one_at_a_time, _debounce, _readable, _quarantine, _failures, _novelty, _cooldown, _budget):
+    for rule in (
+        _one_at_a_time, _debounce, _possible, _readable, _quarantine, _failures, _novelty, _cooldown, _budget,
+    ):  # fmt: skip
         decision = rule(situation, policy, ready)
         if decision is not None:
             return decision
@@ -164,6 +170,17 @@ def _debounce(situation: Situation, policy: Policy, ready: Sequence[Event]) -> D
     if situation.now >= over:
         return None
     return _wait(situation, ready, "debounce", f"more may come: quiet for {quiet:g} s is awaited", over)
+
+
+def _possible(situation: Situation, policy: Policy, ready: Sequence[Event]) -> Decision | None:
+    """What waiting does not make possible is refused, so that it holds up no other event."""
+    recipe = situation.recipe
+    if recipe.fault == "application":
+        return _refuse(ready, "possible", recipe.problem)
+    blamed = [event for event in ready if event.id in situation.blamed]
+    if recipe.fault and blamed:
+        return _refuse(blamed, "possible", f"nothing can be trained with these parameters: {recipe.problem}")
+    return None
 
 
 def _readable(situation: Situation, policy: Policy, ready: Sequence[Event]) -> Decision | None:

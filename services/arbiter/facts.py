@@ -10,7 +10,7 @@ from typing import Any
 from services.arbiter.decide import Recipe
 from services.arbiter.settings import ArbiterSettings
 from services.common.codebase import TRAINING, code_digest
-from services.common.errors import RookeryError, Unavailable
+from services.common.errors import InvalidInput, NotFound, RookeryError, Unavailable
 from services.common.mlflow_rest import MlflowClient
 from workflows.release.application import ApplicationFacts, list_applications, load_application
 from workflows.release.gitops import GitOps
@@ -54,7 +54,14 @@ class Facts:
     def recipe(self, application: str, parameters: Mapping[str, str]) -> Recipe:
         """What a training with these parameters of train-model would be made of now."""
         try:
+            tree = self._git.tree()
+            try:
+                load_application(tree, application)
+            except NotFound as error:
+                return Recipe(problem=str(error), fault="application")
             found = self.describe(application, parameters)
+        except (InvalidInput, NotFound) as error:
+            return Recipe(problem=str(error), fault="asked")
         except RookeryError as error:
             return Recipe(problem=str(error))
         return Recipe(str(found["key"]), str(found["data"]), str(found["code"]))

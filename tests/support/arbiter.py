@@ -21,6 +21,7 @@ class World:
     def __init__(self) -> None:
         self.data, self.code, self.commit = "sha256:data", "sha256:code", "c0ffee"
         self.away = False
+        self.unknown: set[str] = set()
         self.pasts: dict[str, Past] = {}
         self.asked: list[dict[str, str]] = []
 
@@ -47,6 +48,10 @@ class World:
         self.asked.append(dict(parameters))
         if self.away:
             return Recipe(problem="the train service is away")
+        if application == "owls":
+            return Recipe(problem="there is no such application", fault="application")
+        if wrong := sorted(self.unknown & parameters.keys()):
+            return Recipe(problem=f"unknown hyperparameter {wrong[0]}", fault="asked")
         return Recipe(self.key(parameters), self.data, self.code)
 
     def past(self, application: str, key: str) -> Past | None:

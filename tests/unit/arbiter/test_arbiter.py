@@ -253,6 +253,48 @@ def test_while_the_train_service_is_away_nothing_is_lost(
     assert len(engine.workflows) == 1
 
 
+def test_parameters_that_no_training_takes_are_refused_and_hold_up_no_other_event(
+    arbiter: Arbiter, world: World, engine: Engine, machine: Machine
+) -> None:
+    world.unknown = {"epoch"}
+    wrong = arbiter.take("manual", "digits", "a typing error", {"parameters": {"epoch": "12"}}, "ann")
+    right = arbiter.take("manual", "digits", "more of it", {"parameters": {"epochs": "12"}}, "ann")
+    labels = arbiter.take("labels", "digits", "labelled", {"source": "labels:digits@1"}, "people")
+    machine.go(61)
+    arbiter.round()
+    arbiter.round()
+    trained, refused = arbiter.store.decisions()
+    assert (refused["verdict"], refused["rule"]) == ("refuse", "possible")
+    assert "unknown hyperparameter epoch" in refused["reason"]
+    assert [one["id"] for one in refused["events"]] == [wrong]
+    assert trained["verdict"] == "retrain" and {one["id"] for one in trained["events"]} == {right, labels}
+    ((_, parameters),) = engine.workflows.items()
+    assert parameters["data-source"] == "labels:digits@1" and parameters["epochs"] == "12"
+    assert arbiter.store.open_events() == {}
+
+
+def test_a_source_that_is_refused_for_now_is_nobodys_fault(
+    arbiter: Arbiter, world: World, engine: Engine, machine: Machine
+) -> None:
+    world.unknown = {"data-source"}
+    arbiter.take("labels", "digits", "labelled", {"source": "labels:digits@1"}, "people")
+    arbiter.take("manual", "digits", "", {"parameters": {"epochs": "12"}}, "ann")
+    machine.go(61)
+    arbiter.round()
+    assert verdicts(arbiter) == [("wait", "readable")]
+    world.unknown = set()
+    arbiter.round()
+    assert len(engine.workflows) == 1
+
+
+def test_an_application_that_git_does_not_have_is_refused(arbiter: Arbiter, machine: Machine) -> None:
+    arbiter.take("data", "owls", "x", {}, "test")
+    machine.go(61)
+    arbiter.round()
+    assert verdicts(arbiter) == [("refuse", "possible")]
+    assert arbiter.store.open_events() == {}
+
+
 def test_an_event_that_is_told_again_while_a_decision_is_made_is_answered_by_the_next(
     arbiter: Arbiter, world: World, engine: Engine, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,16 @@ def test_one_training_of_an_application_at_a_time() -> None:
 
 def test_what_cannot_be_read_is_awaited() -> None:
     assert said(event(), recipe=Recipe(problem="the disk is away")) == ("wait", "readable")
+    assert said(event(), recipe=Recipe(problem="no such folder", fault="asked")) == ("wait", "readable")
+
+
+def test_what_no_waiting_makes_possible_is_refused() -> None:
+    gone = Recipe(problem="there is no such application", fault="application")
+    assert said(event(force=True), recipe=gone) == ("refuse", "possible")
+    wrong = Recipe(problem="unknown hyperparameter", fault="asked")
+    asked = [replace(event("manual"), id=2, force=True), event("labels")]
+    found = decide(Situation("digits", NOW, asked, wrong, blamed=frozenset({2})), POLICY)
+    assert found is not None and (found.verdict, found.rule, found.events) == ("refuse", "possible", (2,))
 
 
 def test_data_in_quarantine_are_refused_unless_forced() -> None:

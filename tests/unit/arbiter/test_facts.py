@@ -139,6 +139,7 @@ def test_what_cannot_be_said_is_a_recipe_with_a_problem(
     train.status, train.body = status, body
     recipe = facts.recipe("digits", {})
     assert said in recipe.problem and (recipe.key, recipe.data, recipe.code) == ("", "", "")
+    assert recipe.fault == ("asked" if status == 422 else "")
     with pytest.raises(RookeryError, match=said):
         facts.describe("digits", {})
 
@@ -146,12 +147,14 @@ def test_what_cannot_be_said_is_a_recipe_with_a_problem(
 def test_an_application_that_is_gone_and_a_train_service_that_is_away_are_problems(
     facts: Facts, tmp_path: Path
 ) -> None:
-    assert "owls" in facts.recipe("owls", {}).problem
+    gone = facts.recipe("owls", {})
+    assert "owls" in gone.problem and gone.fault == "application"
     away = f"http://127.0.0.1:{free_port()}"
     alone = Facts(
         ArbiterSettings(git_remote=str(tmp_path / "gitops.git"), cache=tmp_path / "c", train_url=away)
     )
-    assert urlsplit(away).netloc in alone.recipe("digits", {}).problem
+    late = alone.recipe("digits", {})
+    assert urlsplit(away).netloc in late.problem and late.fault == ""
 
 
 def test_a_git_that_is_away_is_no_tip(tmp_path: Path) -> None:
@@ -159,7 +162,8 @@ def test_a_git_that_is_away_is_no_tip(tmp_path: Path) -> None:
     for ask in (facts.tip, facts.applications):
         with pytest.raises(RookeryError):
             ask()
-    assert facts.recipe("digits", {}).problem
+    found = facts.recipe("digits", {})
+    assert found.problem and found.fault == ""
 
 
 def test_what_was_trained_before_is_mlflow_s_to_say(facts: Facts, monkeypatch: pytest.MonkeyPatch) -> None:
