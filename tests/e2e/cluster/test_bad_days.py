@@ -206,6 +206,7 @@ def _away(cluster: Cluster, service: str) -> Iterator[None]:
 
     cluster.api.patch(application, {"metadata": {"annotations": {_HOLD: "true"}}})
     try:
+        time.sleep(10)  # a comparison that began before ends, and heals what it still saw
         cluster.scale("rookery", kind, service, 0)
         until(f"{service} to be gone", lambda: not pods(), 120)
         yield
