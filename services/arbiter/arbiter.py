@@ -15,6 +15,7 @@ from services.arbiter.engines import Engine
 from services.arbiter.facts import Facts
 from services.arbiter.settings import ArbiterSettings
 from services.arbiter.store import DECIDED, Store, quarantined
+from services.common.digest import is_digest
 from services.common.errors import InvalidInput, NotFound, RookeryError, Unavailable
 from services.common.names import check_name
 from services.common.notices import tell
@@ -109,10 +110,19 @@ class Arbiter:
         return made
 
     def quarantine(self, application: str, data: str, reason: str, by: str, *, release: bool) -> None:
-        """Put data where nobody trains on them, or let them go."""
+        """Put data where nobody trains on them, or let them go.
+
+        Raises:
+            InvalidInput: no whole digest, which would keep nothing from being trained on.
+        """
         check_name(application)
-        if not data or len(data) > 100 or not data.isprintable():
-            raise InvalidInput("this is no digest of data", value=data)
+        known = release and data in quarantined(self.store.seen(application))
+        if not known and not is_digest(data):
+            raise InvalidInput(
+                "this is no whole digest of data",
+                value=data,
+                allowed="sha256: and 64 hex digits, as in `rookery decisions --json`",
+            )
         told = "" if release else f"{reason or 'no reason given'} ({by or 'unnamed'})"
         self.store.remember(application, **{f"quarantine {data}": told})
 

@@ -35,5 +35,7 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
 def as_invalid_input(error: RequestValidationError) -> InvalidInput:
     """The first parameter that is not valid, as a sentence."""
     first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return InvalidInput(f"the body is no JSON, at character {first['loc'][-1]}: {first['ctx']['error']}")
     name = ".".join(str(part) for part in first["loc"][1:])
     return InvalidInput(f"parameter `{name}`: {first['msg']}", value=first.get("input"))

@@ -118,7 +118,8 @@ class Service:
         """The verdict on a canary; `without` are questions that do not count, joined by commas.
 
         Raises:
-            InvalidInput: a name that is none, a question that must count, or a window of more than 31 days.
+            InvalidInput: a name that is none, one environment twice, a question that must count, or a window of more
+                than 31 days.
         """
         span = _judged_span(application, (canary, production), begin, end)
         settings = self.settings
@@ -146,7 +147,7 @@ class Service:
         """What both said of the same inputs.
 
         Raises:
-            InvalidInput: a name that is none, or a window of more than 31 days.
+            InvalidInput: a name that is none, one environment twice, or a window of more than 31 days.
         """
         span = _judged_span(application, (canary, production), begin, end)
         found = compare_shadow(self.archive, application, canary, production, *span, version=version)
@@ -346,6 +347,8 @@ def _judged_span(
     check_name(application)
     for name in environments:
         check_name(name, "environment")
+    if environments[0] == environments[1]:
+        raise InvalidInput("canary and production are the same environment", value=environments[0])
     span = _span(begin, end)
     if not timedelta() < span[1] - span[0] <= _MOST_JUDGED:
         raise InvalidInput("the window is empty or too long", value=str(span[1] - span[0]), allowed="31 days")

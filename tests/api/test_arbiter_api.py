@@ -123,11 +123,15 @@ def test_beyond_this_machine_a_token_is_required() -> None:
 
 def test_quarantine_over_http(make: Any) -> None:
     client = make()
-    body = {"application": "digits", "data": "sha256:bad", "reason": "a vandal", "by": "ann"}
+    bad = "sha256:" + "b" * 64
+    body = {"application": "digits", "data": bad, "reason": "a vandal", "by": "ann"}
     assert client.post("/quarantine", json=body).json()["state"] == "in quarantine"
-    assert client.get("/quarantine?application=digits").json() == {"sha256:bad": "a vandal (ann)"}
+    assert client.get("/quarantine?application=digits").json() == {bad: "a vandal (ann)"}
     assert client.post("/quarantine", json={**body, "release": True}).json()["state"] == "released"
     assert client.get("/quarantine?application=digits").json() == {}
+    for part in ("sha256:bbbbbbbbbbbb", "b" * 64, "", "sha256:" + "B" * 64):
+        refused = client.post("/quarantine", json={**body, "data": part})
+        assert refused.status_code == 422 and "whole digest" in refused.json()["message"]
 
 
 def test_a_look_makes_events_of_what_has_changed(make: Any, world: World) -> None:

@@ -122,6 +122,8 @@ def test_who_does_not_know_the_token_writes_nothing(
         ("/drift?application=birds&from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "empty or too long"),
         ("/drift?application=birds&baseline-from=2026-01-01T00:00:00Z", "baseline"),
         ("/judge?application=birds&canary=../..", "no name"),
+        ("/judge?application=birds&canary=production", "same environment"),
+        ("/shadow/report?application=birds&canary=production", "same environment"),
         ("/judge?application=birds&from=2026-01-01T00:00:00Z&to=2026-06-01T00:00:00Z", "31 days"),
     ],
 )

@@ -44,3 +44,21 @@ def test_every_error_has_the_same_body(path: str, status: int, code: str, retry:
     assert (answer.status_code, answer.headers.get("retry-after")) == (status, retry)
     assert set(answer.json()) == {"error", "message", "value", "allowed"}
     assert answer.json()["error"] == code
+
+
+def test_a_body_that_is_no_json_is_said_to_be_none() -> None:
+    app = FastAPI()
+    add_error_answers(app)
+
+    @app.post("/")
+    def take(body: dict[str, int]) -> int:
+        return len(body)
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            return await client.post("/", content='{"n": ', headers={"Content-Type": "application/json"})
+
+    answer = asyncio.run(send())
+    assert answer.status_code == 422
+    assert answer.json()["message"].startswith("the body is no JSON, at character ")
