@@ -5,6 +5,7 @@ A line that was changed or taken out later breaks the chain, and the page says w
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -21,6 +22,7 @@ from services.common.errors import Unavailable
 _START = "sha256:" + "0" * 64
 _MOST_VALUE = 2000
 _END_BYTES = 64 << 10
+_LEAST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,14 @@ class Audit:
         """Pass when a line could be added now.
 
         Raises:
-            Unavailable: the file cannot be written.
+            Unavailable: the file cannot be written, or the disk is full.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+            disk = os.statvfs(self.path.parent)
+            if disk.f_bavail * disk.f_frsize < _LEAST_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise Unavailable(
                 f"the log of actions cannot be written, so nothing is done: {error.strerror}",

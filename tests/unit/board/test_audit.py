@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -75,3 +76,12 @@ def test_a_log_that_cannot_be_written_is_said_before(tmp_path: Path) -> None:
     (tmp_path / "actions.jsonl").mkdir()
     with pytest.raises(Unavailable, match="nothing is done"):
         Audit(tmp_path / "actions.jsonl").check()
+
+
+def test_on_a_full_disk_it_is_said_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    audit = Audit(tmp_path / "actions.jsonl")
+    audit.check()
+    full = os.statvfs_result((4096, 4096, 1000, 0, 0, 10, 10, 10, 0, 255))
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    with pytest.raises(Unavailable, match="nothing is done: No space left"):
+        audit.check()
