@@ -40,7 +40,7 @@ def up(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Start the platform: MLflow, the train and evaluate services, the monitor, the deployer and the GitOps remote.
+    """Start the platform: MLflow, git remote, deployer, schedules, and the services from train to board.
 
     What runs already stays as it is, so it can be called at any time.
 
