@@ -103,14 +103,21 @@ class StudioDesk:
         number = self._number(project)
         there = self._digests(number) if tasks else {}
         fresh = [task for task in tasks if task.digest not in there]
+        numbers: dict[str, tuple[int, int]] = {}
         for start in range(0, len(fresh), _BATCH):
             part = fresh[start : start + _BATCH]
             body = [
                 task_fields(task, links(task), blind=self._blind and task.reason == "random") for task in part
             ]
             path = f"/api/projects/{number}/import?return_task_ids=true"
-            self._call("POST", path, body)
-        if fresh:
+            made = (self._call("POST", path, body) or {}).get("task_ids") or []
+            # In the order of the body; a new task is asked of one person.
+            numbers.update(
+                zip((task.digest for task in part), ((int(name), 1) for name in made), strict=False)
+            )
+        if len(numbers) == len(fresh):
+            there |= numbers
+        elif fresh:
             there = self._digests(number)
         for task in tasks:
             name, overlap = there.get(task.digest, (0, task.overlap))

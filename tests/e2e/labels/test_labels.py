@@ -41,6 +41,8 @@ class Studio:
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     made = Studio(tmp_path_factory.mktemp("studio"))
     yield made
+    for person in made.people:
+        person.client.close()
     made.server.stop()
 
 
