@@ -8,6 +8,8 @@ import httpx
 
 from services.common.errors import Unavailable
 
+_COLLISIONS = ("UNIQUE constraint failed", "UniqueViolation")
+
 
 def is_missing(answer: httpx.Response) -> bool:
     """Whether it says that there is no such thing."""
@@ -15,6 +17,22 @@ def is_missing(answer: httpx.Response) -> bool:
         return True
     # An alias that does not exist is answered with 400 and this text.
     return answer.status_code == httpx.codes.BAD_REQUEST and "not found" in answer.text.lower()
+
+
+def is_collision(answer: httpx.Response) -> bool:
+    """Whether two callers at once met in the database, so that asking again is answered.
+
+    MLflow's set-tag reads and then inserts: of two callers one gets a 400 with the words of SQLite or PostgreSQL. The
+    same words with RESOURCE_ALREADY_EXISTS say that a name is taken, which no second question changes.
+    """
+    if answer.status_code != httpx.codes.BAD_REQUEST or not any(
+        words in answer.text for words in _COLLISIONS
+    ):
+        return False
+    try:
+        return bool(answer.json().get("error_code") != "RESOURCE_ALREADY_EXISTS")
+    except (ValueError, AttributeError):
+        return True
 
 
 def object_of(answer: httpx.Response) -> dict[str, Any]:

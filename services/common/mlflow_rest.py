@@ -15,16 +15,13 @@ from urllib.parse import quote
 import httpx
 
 from services.common.errors import NotFound, RookeryError, Unavailable
-from services.common.mlflow_answers import is_missing, message_of, object_of
+from services.common.mlflow_answers import is_collision, is_missing, message_of, object_of
 from services.common.patience import pauses
 
 _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _TERMINAL = frozenset({"FINISHED", "FAILED", "KILLED"})
 _RETRIED = frozenset({429, 500, 502, 503, 504})
-# MLflow's set-tag reads and then inserts: of two callers at once one gets a 400 with its database's words, SQLite's
-# or PostgreSQL's. Asked again, it finds the row and updates it.
-_COLLISIONS = ("UNIQUE constraint failed", "UniqueViolation")
 _ERROR_BYTES = 1 << 16
 _TAG_CREATION = "rookery.creation"
 
@@ -330,7 +327,7 @@ class MlflowClient:
         if answer.is_success or (missing_ok and is_missing(answer)):
             return answer
         said = f"{answer.status_code}: {message_of(answer)}"
-        if answer.status_code in _RETRIED or any(words in said for words in _COLLISIONS):
+        if answer.status_code in _RETRIED or is_collision(answer):
             again = _NoAnswer(said)
             again.status = answer.status_code
             raise again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ import pytest
 
 from services.common.errors import Unavailable
 from services.common.mlflow_rest import MlflowClient, tags_of
+from services.train.tracking import Tracking
 from tests.support.faults import FaultyProxy
 from tests.support.servers import Server
 
@@ -86,6 +88,16 @@ def test_a_tag_that_many_set_at_once_is_set(direct: MlflowClient) -> None:
                 )
             )
     assert {f"turn-{turn}" for turn in range(4)} <= set(direct.version(name, version)["tags"])
+
+
+def test_a_name_that_is_taken_is_said_at_once(mlflow: Server) -> None:
+    name = f"taken-{uuid.uuid4().hex}"
+    with Tracking(mlflow.url, patience_seconds=20) as client:
+        first = client.new_experiment(name)
+        began = time.monotonic()
+        assert first is not None and client.new_experiment(name) is None
+        assert client.experiment_id(name) == first
+        assert time.monotonic() - began < 10
 
 
 def test_two_calls_with_the_same_tags_are_two_runs(
