@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from ipaddress import ip_address
-
-from fastapi.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from typing import TYPE_CHECKING
 
 from services.common.errors import RookeryError
 from services.common.settings import is_local
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:/@\[\]]+))(?::[0-9]*)?")
 _MOST_SEEN = 256
@@ -84,6 +85,9 @@ class KnownHosts:
         if scope["type"] == "lifespan" or self._hosts.admits(scope["headers"]):
             await self._app(scope, receive, send)
             return
+        # Whoever only reads settings, such as a training, does without the framework.
+        from starlette.responses import JSONResponse
+
         status, body = self._hosts.refusal(scope["headers"]).answer()
         await JSONResponse(body, status)(scope, receive, send)
 
