@@ -140,6 +140,8 @@ def steps(run: Run) -> list[Node]:
 
 
 def _said(node: Node, run: Run, place: Workplace) -> str:
+    if node in run.waiting:
+        return first_line(node.message) or f"waits for `rookery approve {run.name}`"
     if node.phase != "Running" or node.type != "Pod":
         return first_line(node.message)
     return first_line(place.last_line(run, node))
@@ -158,7 +160,8 @@ class _Changes:
             if self._seen.get(node.id) != node.phase:
                 self._seen[node.id] = node.phase
                 took = f" after {duration(node.finished - node.started)}" if node.finished else ""
-                line = f"  {label(node)}: {node.phase}{took} {first_line(node.message)}"
+                said = _said(node, run, self._place) if node in run.waiting else first_line(node.message)
+                line = f"  {label(node)}: {node.phase}{took} {said}"
                 console().print(Text(line.rstrip()))
             if node.phase == "Running" and node.type == "Pod":
                 self._speak(node, _said(node, run, self._place))
