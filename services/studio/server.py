@@ -17,6 +17,7 @@ NEEDED = (
     *("LABEL_STUDIO_USERNAME", "LABEL_STUDIO_PASSWORD", "LABEL_STUDIO_USER_TOKEN", "SECRET_KEY"),
 )
 _THREADS = 8
+_LONGEST_TOKEN = 40
 _SCRATCH = "/tmp"  # noqa: S108
 _DEFAULTS = {
     "DJANGO_SETTINGS_MODULE": "core.settings.label_studio",
@@ -64,9 +65,12 @@ def environment(own: Mapping[str, str]) -> dict[str, str]:
     """What the server's process finds in its environment: what was given comes first.
 
     Raises:
-        InvalidInput: a variable that is needed is missing.
+        InvalidInput: a variable that is needed is missing, or the token is too long.
     """
     missing = [name for name in NEEDED if not own.get(name)]
     if missing:
         raise InvalidInput("a setting of Label Studio is missing", value=", ".join(missing))
+    if (length := len(own["LABEL_STUDIO_USER_TOKEN"])) > _LONGEST_TOKEN:
+        allowed = f"up to {_LONGEST_TOKEN} characters, which its table has room for"
+        raise InvalidInput("LABEL_STUDIO_USER_TOKEN is too long", value=length, allowed=allowed)
     return _DEFAULTS | dict(own)

@@ -103,6 +103,7 @@ def test_a_site_where_people_label_has_the_keys_for_it_and_its_own_store_stays(
     assert capsys.readouterr().out.splitlines() == ["rookery/labels", "rookery/data-store"]
     assert found["rookery", "labels"]["url"] == "http://labels.rookery.svc:9098"
     studio = found["rookery", "label-studio"]
+    assert len(studio["token"]) == 40
     assert studio["database-password"] == found["rookery", "postgres"]["label-studio"]
     assert len({studio[key] for key in ("password", "token", "secret-key", "database-password")}) == 4
     assert (

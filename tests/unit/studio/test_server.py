@@ -43,6 +43,13 @@ def test_what_is_missing_is_named_and_nothing_else_shown(
     assert not any(value in said for value in GIVEN.values())
 
 
+def test_a_token_that_the_table_has_no_room_for_is_refused_without_showing_it() -> None:
+    assert server.environment({**GIVEN, "LABEL_STUDIO_USER_TOKEN": "x" * 40})
+    with pytest.raises(InvalidInput, match="is too long") as told:
+        server.environment({**GIVEN, "LABEL_STUDIO_USER_TOKEN": "x" * 41})
+    assert "xx" not in str(told.value)
+
+
 def test_where_it_is_not_installed_that_is_said() -> None:
     with pytest.raises(InvalidInput, match="not installed here"):
         server.packages()

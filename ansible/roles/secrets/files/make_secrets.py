@@ -157,7 +157,9 @@ def labelling(database: str, wanted: bool) -> None:
     """
     service = keep("rookery", "labels", {"token": "", "s3-access-key": "labels", "s3-secret-key": ""})
     follow("rookery", "labels", service | {"url": "http://labels.rookery.svc:9098" if wanted else ""})
-    studio = keep("rookery", "label-studio", {"password": "", "token": "", "secret-key": ""})
+    # Label Studio's database has room for a token of 40 characters.
+    token = secrets.token_hex(20)
+    studio = keep("rookery", "label-studio", {"password": "", "token": token, "secret-key": ""})
     follow("rookery", "label-studio", studio | {"database-password": database})
     store = {
         "ROOKERY_S3_ENDPOINT": "minio.rookery.svc:9000",
