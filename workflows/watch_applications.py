@@ -56,7 +56,8 @@ def _cron(name: str, schedule: str, parameters: dict[str, str]) -> CronWorkflow:
     return CronWorkflow(
         name=name,
         schedules=[schedule],
-        timezone="Etc/UTC",
+        # Known to a controller without a database of time zones too.
+        timezone="UTC",
         # A look that takes longer than the pause is not joined by a second one.
         concurrency_policy="Forbid",
         starting_deadline_seconds=600,
