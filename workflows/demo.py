@@ -54,7 +54,9 @@ def run_demo(settings: PlatformSettings, ports: PortChoice, *, keep: bool) -> No
 def _platform(settings: PlatformSettings, ports: PortChoice, *, keep: bool) -> Iterator[bool]:
     before = signal.signal(signal.SIGTERM, _interrupt)
     running_before = bool(platform.running_processes(settings))
-    _chapter("The platform starts: MLflow, a git remote, a deployer, and the services from training to the board")
+    _chapter(
+        "The platform starts: MLflow, a git remote, a deployer, and the services from training to the board"
+    )
     done = False
     try:
         platform.up(settings, lambda name, what: say(f"  {name:<10} {what}"), ports)
