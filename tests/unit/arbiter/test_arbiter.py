@@ -224,6 +224,7 @@ def test_drift_that_lasts_is_answered_once_a_day(
 
 
 def test_data_in_quarantine(arbiter: Arbiter, world: World, engine: Engine, machine: Machine) -> None:
+    world.data = "sha256:" + "d" * 64
     arbiter.quarantine("digits", world.data, "a vandal", "ann", release=False)
     arbiter.take("data", "digits", world.data, {}, "test")
     machine.go(61)
