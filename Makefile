@@ -22,7 +22,7 @@ simulate: setup ## play a year: the loop beside a model that is left alone (MONT
 
 test: ## everything that is tested, with real processes; installs what the tests need
 	@.ci/environment --tests
-	@OMP_NUM_THREADS=1 $(PYTEST) tests -n 3 --dist loadfile --quiet --ignore tests/e2e/cluster --ignore tests/e2e/kvm --ignore tests/e2e/labels
+	@OMP_NUM_THREADS=1 $(PYTEST) tests -n 3 --dist loadfile --no-loadscope-reorder --quiet --ignore tests/e2e/cluster --ignore tests/e2e/kvm --ignore tests/e2e/labels
 
 test-tf: ## Terraform alone: format, validation, rules and addresses with mock providers; a part of `make test`
 	@.ci/environment --tests
