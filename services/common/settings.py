@@ -29,6 +29,7 @@ SERVICES = tuple(
             "OBSERVE",
         ),
         *("S3", "GIT", "REGISTRY", "INFRA", "TRACKING"),
+        "CLUSTER",  # of the machine that `make e2e` makes
     )
 )
 
