@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from services.common.mlflow_rest import MlflowClient
-from tests.support.cluster import ARGO, HOST, MLFLOW, PORTS, WORKFLOWS, Cluster, serves
+from tests.support.cluster import ARGO, HOST, MLFLOW, PORTS, WORKFLOWS, Cluster, serves, until
 from workflows.local.runs import Run
 
 pytestmark = pytest.mark.usefixtures("train_service")
@@ -164,6 +164,13 @@ def test_no_request_fails_while_production_is_replaced_under_load(cluster: Clust
     with load(f"http://127.0.0.1:{PORTS['production']}/predict") as answers:
         for source, target in (("staging", "canary"), ("canary", "production")):
             cluster.succeeded(cluster.promote(source, target, new))
+        # Connections that are open stay with the former pods until those end.
+        after = serves("production")["bundle_digest"]
+        until(
+            "the load to be answered by the new version",
+            lambda: after in {last for _, last in answers[-4:]},
+            90,
+        )
         time.sleep(3)
     bundles = {bundle for _, bundle in answers}
     print(f"{len(answers)} requests, bundles {sorted(bundles)}")
