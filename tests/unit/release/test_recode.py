@@ -34,13 +34,13 @@ class Shelf:
     def build(
         self, application: str, on: ServingBase, bundle: Path, labels: Mapping[str, str], *, promised: str
     ) -> str:
-        raise NotImplementedError
+        raise AssertionError("a model is put on another base, not packed")
 
     def check(self, application: str, image: str) -> dict[str, str]:
         return {BASE_DIGEST: digest("old")}
 
     def bundle(self, application: str, image: str, bundle_digest: str) -> Bundle:
-        raise NotImplementedError
+        raise AssertionError("the bundle of an image is not asked for")
 
     def rebase(self, application: str, image: str, on: ServingBase) -> str:
         return digest(f"{image} on {on.identity}")
