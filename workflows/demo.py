@@ -18,7 +18,7 @@ from workflows.commands.templates import RENDERED
 from workflows.commands.watching import follow, seconds_of
 from workflows.commands.workplace import Here
 from workflows.local import control, engine_runs, platform
-from workflows.local.members import EVALUATE, HOST, MLFLOW
+from workflows.local.members import BOARD, EVALUATE, HOST, MLFLOW
 from workflows.local.ports import PortChoice
 from workflows.local.runs import Run, logs
 from workflows.local.settings import PlatformSettings
@@ -191,6 +191,7 @@ def _conclude(settings: PlatformSettings, seconds: float, *, running: bool) -> N
     print_table(("environment", "version", "digest", "metric", "since", "page"), rows)
     ports = platform.known_ports(settings)
     say()
+    say(f"{'board':<22} http://{HOST}:{ports[BOARD]}  (token in {settings.home / BOARD / 'token'})")
     say(f"{'MLflow':<22} http://{HOST}:{ports[MLFLOW]}")
     for one in found:
         say(f"{'report of ' + one.environment:<22} http://{HOST}:{ports[EVALUATE]}/reports/{one.run_id}")
