@@ -43,12 +43,12 @@ def await_share(
 
 
 def missing_of(route: Object | None, percent: int) -> str:
-    """What a route lacks to give a share; empty when nothing.
+    """What a route lacks to give a share; empty when nothing, as where no route is and no share is asked for.
 
     Source: Gateway API, HTTPRoute: the status of each parent is of the generation that `observedGeneration` names.
     """
     if route is None:
-        return "there is no HTTPRoute"
+        return "there is no HTTPRoute" if percent else ""
     weights = [backend.get("weight", 1) for backend in route["spec"]["rules"][0]["backendRefs"]]
     if weights != [100 - percent, percent]:
         return f"the HTTPRoute says {' to '.join(map(str, weights))}"

@@ -40,6 +40,11 @@ def test_what_a_route_lacks(found: dict[str, Any] | None, said: str) -> None:
     assert said in missing and bool(missing) is bool(said)
 
 
+def test_taking_a_share_back_lacks_nothing_where_no_gateway_is() -> None:
+    assert missing_of(None, 0) == ""
+    assert "says 90 to 10" in missing_of(route(90, 10, **GOOD), 0)
+
+
 class Api:
     """Gives one answer after the other, and the last one again and again."""
 
