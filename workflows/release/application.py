@@ -144,7 +144,7 @@ def render_overlay(facts: ApplicationFacts, environment: str, port: int | None =
     """
     application = facts.name
     place = {"app.kubernetes.io/part-of": application, "rookery/environment": environment}
-    before, _, after = _neighbours(facts, environment)
+    before, after = _neighbours(facts, environment)
     live = after is None
     components = [
         *(["../../../serve/replicated"] if live else []),
@@ -183,11 +183,11 @@ def render_overlay(facts: ApplicationFacts, environment: str, port: int | None =
     return yaml.safe_dump(content, sort_keys=False, width=110).encode()
 
 
-def _neighbours(facts: ApplicationFacts, environment: str) -> tuple[str | None, str, str | None]:
-    """The environment before, the environment itself, and the one after."""
+def _neighbours(facts: ApplicationFacts, environment: str) -> tuple[str | None, str | None]:
+    """The environment before and the one after."""
     padded = (None, *facts.environments, None)
     at = padded.index(environment)
-    return padded[at - 1], environment, padded[at + 1]
+    return padded[at - 1], padded[at + 1]
 
 
 def _live_patches(own: str, canary: str) -> list[dict[str, Any]]:
