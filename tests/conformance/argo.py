@@ -10,7 +10,6 @@ import argparse
 import json
 import sys
 import time
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,8 +136,10 @@ class Runner:
     def run(self, cases: list[str]) -> list[Result]:
         """All of them, some at a time."""
         for body in libraries(self.image):
-            with suppress(Conflict):  # of a run before
+            try:
                 self.kube.create(self.templates, body)
+            except Conflict:  # there since a run before, maybe with other content
+                self.kube.patch(f"{self.templates}/{body['metadata']['name']}", body)
         waiting, running, done = list(cases), dict[str, tuple[str, float]](), list[Result]()
         while waiting or running:
             while waiting and len(running) < _AT_ONCE:
