@@ -85,6 +85,6 @@ def test_a_poisoned_batch_that_people_agree_on_is_refused_by_the_evaluation(
     assert any("version 1" in reason for reason in bad["reasons"]), bad["reasons"]
 
 
-def test_the_pictures_of_the_two_batches_are_the_same() -> None:
+def test_no_two_pictures_of_a_batch_are_the_same() -> None:
     digests = {hashlib.sha256(shifted_png(n)[0]).hexdigest() for n in range(INPUTS)}
     assert len(digests) == INPUTS
