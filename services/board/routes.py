@@ -166,9 +166,9 @@ def _add_release_pages(app: FastAPI) -> None:
 
     @app.get("/verify", summary="Compare git, registry, image and memory of an environment now")
     async def verify(request: Request, application: str, environment: str) -> Response:
-        board, _ = _board(request), _session(request)
+        _session(request)
         check_name(application), check_name(environment, "environment")
-        board.sources.verify_again(application, environment)
+        _board(request).sources.verify_again(application, environment)
         return RedirectResponse(f"/applications/{application}/{environment}/verify", 303)
 
 

@@ -132,7 +132,7 @@ class Sources:
         return self.cache.get(f"rate:{':'.join(place)}:{status.memory}", read, 4.0)
 
     def verification(self, application: str, environment: str) -> Reading[Verdict]:
-        """`rookery verify`, done once and then remembered until somebody asks for it again."""
+        """`rookery verify`, remembered for an hour, or until somebody asks for it again."""
         name = f"verify:{application}:{environment}"
         return self.cache.get(name, lambda: self.place.verify(application, environment), _FOREVER)
 

@@ -24,7 +24,6 @@ class LabelsSettings(ClosedSettings):
     model_config = SettingsConfigDict(env_prefix="ROOKERY_LABELS_", extra="forbid", frozen=True)
 
     port: int = Field(9098, ge=0, le=65535, description="port to listen on; 0: any free one")
-    token: SecretStr = Field(SecretStr(""), description="what callers must say; required beyond this machine")
     public_url: str = Field(
         "", description="address of this service for the browsers of those who label; empty: host and port"
     )

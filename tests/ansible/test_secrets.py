@@ -199,3 +199,14 @@ def test_the_login_comes_by_standard_input_and_what_fails_is_said(refuses: bool,
     else:
         assert done.returncode == 0, done.stderr
         assert '"username": "me", "password": "of-nobody-else"' in (tmp_path / "applied").read_text()
+
+
+def test_a_cluster_that_does_not_answer_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kubectl").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(making, "SECONDS", 0.2)
+    with pytest.raises(subprocess.TimeoutExpired):
+        making.read("rookery", "postgres")

@@ -58,3 +58,10 @@ def test_the_kubelet_is_never_newer_than_its_api_server() -> None:
     downloads = [number for number, command in enumerate(commands) if "kubernetes_binaries" in command]
     uncordon = next(number for number, command in enumerate(commands) if "kubectl uncordon" in command)
     assert downloads[0] < order[0] < order[1] < order[2] < downloads[1] < uncordon
+
+
+def test_an_upgrade_that_was_cut_off_is_not_taken_for_done() -> None:
+    """The kubelet says the new version before the node takes pods again."""
+    asked, upgraded = load(ANSIBLE / "roles/kubernetes_upgrade/tasks/main.yml")
+    assert asked["ansible.builtin.command"].endswith("{.status.nodeInfo.kubeletVersion}{.spec.unschedulable}")
+    assert upgraded["when"] == f"{asked['register']}.stdout != 'v' ~ kubernetes_version"

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from workflows.local.pids import start_time
+
 HERE = Path(__file__).resolve().parent
 SUBNET = "192.168.1.0/24"
 HOST = "192.168.1.1"
@@ -133,26 +135,18 @@ def start_process(name: str, *command: str | Path) -> int:
         pid = os.posix_spawn(path, words, os.environ, file_actions=actions, setsid=True)
     record = cache() / "run" / f"{name}.json"
     record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps({"pid": pid, "program": Path(words[0]).name}))
+    record.write_text(json.dumps({"pid": pid, "started": start_time(pid)}))
     return pid
 
 
 def running(name: str) -> int | None:
-    """The id of a process that `start_process` made, if it lives and is still that program."""
+    """The id of a process that `start_process` made, if it lives and its number was not given to another since."""
     record = cache() / "run" / f"{name}.json"
     if not record.is_file():
         return None
     known = json.loads(record.read_text())
-    try:
-        words = Path(f"/proc/{known['pid']}/cmdline").read_bytes().split(b"\0")
-        state = Path(f"/proc/{known['pid']}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except OSError:
-        return None
-    # Between its birth and its exec a process has no words yet: it lives.
-    same = not any(words) or any(
-        Path(word.decode(errors="replace")).name == known["program"] for word in words[:2]
-    )
-    return int(known["pid"]) if same and state != "Z" else None
+    started = start_time(known["pid"])
+    return int(known["pid"]) if started is not None and started == known.get("started") else None
 
 
 def stop_process(name: str, patience: float = 30) -> bool:

@@ -139,11 +139,11 @@ def fill_files() -> None:
         module_folder("argo-workflows", "github.com/argoproj/argo-workflows/v4") / "manifests/cluster-install"
     )
     manifest = run(program("kubectl"), "kustomize", "--load-restrictor=LoadRestrictionsNone", source)
-    for path in module_folder("gateway-api", GATEWAY_API).glob("config/crd/standard/gateway.*.yaml"):
-        shutil.copyfile(path, place(Path("gateway-api", f"v{VERSION['gateway-api']}", path.name)))
     target = place(Path("argo-workflows", f"v{VERSION['argo-workflows']}", "install.yaml"))
     target.write_text(manifest.replace(":latest", f":v{VERSION['argo-workflows']}"))
     add_checksum(target)
+    for path in module_folder("gateway-api", GATEWAY_API).glob("config/crd/standard/gateway.*.yaml"):
+        shutil.copyfile(path, place(Path("gateway-api", f"v{VERSION['gateway-api']}", path.name)))
 
 
 def build_files() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -69,12 +70,12 @@ def test_a_failed_command_shows_its_last_lines() -> None:
         engine.run("no-such-program")
 
 
-def test_only_a_process_of_that_program_is_ended() -> None:
+def test_only_the_process_that_was_started_is_ended() -> None:
     pid = engine.start_process("sleeper", "sleep", "100")
     assert engine.running("sleeper") == pid
     record = engine.cache() / "run/sleeper.json"
     kept = record.read_text()
-    record.write_text(kept.replace("sleep", "another"))
+    record.write_text(json.dumps({**json.loads(kept), "started": "1"}))
     assert engine.running("sleeper") is None
     record.write_text(kept)
     assert engine.stop_process("sleeper")
@@ -143,7 +144,7 @@ def test_each_image_has_a_dockerfile_and_known_programs() -> None:
 
 def test_nodes_whose_engine_has_ended_are_removed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     (engine.cache() / "run").mkdir(parents=True)
-    (engine.cache() / "run/dockerd.json").write_text('{"pid": 0, "program": "dockerd"}')
+    (engine.cache() / "run/dockerd.json").write_text('{"pid": 0, "started": "1"}')
     answering: list[bool] = []
     removed: list[bool] = []
     monkeypatch.setattr(engine, "start_engine", lambda: answering.append(True))

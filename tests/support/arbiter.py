@@ -112,3 +112,8 @@ def make(folder: Path, world: World, engine: Engine, machine: Machine, **setting
         tuple(json.loads(saved)) if saved else None, wall=lambda: machine.wall, steady=lambda: machine.steady
     )
     return arbiter
+
+
+def verdicts(arbiter: Arbiter) -> list[tuple[str, str]]:
+    """Verdict and rule of every decision, the oldest first."""
+    return [(one["verdict"], one["rule"]) for one in reversed(arbiter.store.decisions())]

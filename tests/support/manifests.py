@@ -61,7 +61,10 @@ FACTS: dict[str, Any] = {
     "notify-networks": _peers("egress", NOTIFY_HOST),
     "storage-class": [{"op": "replace", "path": "/spec/storageClassName", "value": "fast"}],
     "registry-address": [{"op": "replace", "path": "/spec/clusterIP", "value": "10.97.0.9"}],
-    "settings": [{"op": "replace", "path": "/data/ROOKERY_TRAIN_URL", "value": "http://192.168.7.7:9090"}],
+    "settings": [
+        {"op": "replace", "path": "/data/ROOKERY_TRAIN_URL", "value": "http://192.168.7.7:9090"},
+        {"op": "replace", "path": "/data/ROOKERY_GIT_REMOTE", "value": "https://git.example/rookery.git"},
+    ],
     "mlflow-hosts": [
         {"op": "replace", "path": "/data/ROOKERY_TRACKING_ALLOWED_HOSTS", "value": "mlflow.example:8000"}
     ],

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PANEL = "Retraining"
 _ASK_SECONDS = 30.0
 _POLL_SECONDS = 0.3
+_LONGEST_SECONDS = 3600.0
 Name = Annotated[
     str, typer.Argument(help="An application, such as digits.", autocompletion=complete_application)
 ]
@@ -87,7 +88,8 @@ def retrain(
         typer.Option("--force", help="Also if the same was trained already, or the data are in quarantine."),
     ] = False,
     wait: Annotated[
-        bool, typer.Option("--wait", "-w", help="Wait until the arbiter retrains or refuses.")
+        bool,
+        typer.Option("--wait", "-w", help="Wait until the arbiter retrains or refuses, at most an hour."),
     ] = False,
     cluster: Cluster = False,
     context: Context = None,
@@ -95,7 +97,8 @@ def retrain(
 ) -> None:
     """Ask the arbiter for a training: an event by hand. It may refuse, or wait for another training.
 
-    The exit code is 3 when it refuses and --wait is given. `rookery submit train-model` goes past the arbiter.
+    With --wait the exit code is 3 when it refuses, and 1 when it has not decided within an hour; the event stays open
+    then. `rookery submit train-model` goes past the arbiter.
 
     Examples:
 
@@ -152,8 +155,13 @@ def why_rerun(application: Name, parameter: Parameters = None, as_json: Json = F
 
 
 def _answer(ask: Any, application: str, event: int, quiet: bool) -> dict[str, Any]:
-    """The decision that answers an event; what it waits for is said."""
+    """The decision that answers an event; what it waits for is said.
+
+    Raises:
+        Unavailable: nothing is decided yet, as while a budget is spent; the event stays open.
+    """
     said = ""
+    end = time.monotonic() + _LONGEST_SECONDS
     while True:
         found = ask("GET", "/decisions", params={"application": application, "limit": 20})
         for one in found:
@@ -161,10 +169,17 @@ def _answer(ask: Any, application: str, event: int, quiet: bool) -> dict[str, An
                 if one["verdict"] != "wait":
                     return dict(one)
                 line = f"waits by {one['rule']}: {one['reason']}"
+                if one["until"]:
+                    line += f", until {local_time(one['until'])}"
                 if line != said and not quiet:
                     hint(line)
                 said = line
                 break
+        if time.monotonic() > end:
+            raise Unavailable(
+                f"event {event} of {application} is not decided yet and stays open: {said or 'nothing is said of it'}",
+                allowed=f"`rookery decisions {application}` later",
+            )
         time.sleep(_POLL_SECONDS)
 
 

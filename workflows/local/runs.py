@@ -15,6 +15,7 @@ from services.common.errors import IntegrityError, NotFound
 from workflows.local.journal import read_journal
 from workflows.local.models import nearest
 from workflows.local.nodes import COMPLETED, ERROR, EXITED, PENDING, SUCCEEDED, Node, was_stopped
+from workflows.local.pids import start_time
 from workflows.local.state import State
 from workflows.local.workflow import Workflow
 
@@ -152,7 +153,10 @@ def get_run(home: Path, name: str) -> Run:
 
 
 def engine_of(folder: RunFolder) -> int | None:
-    """The process id of the engine that holds the run's lock."""
+    """The process id of the engine that holds the run's lock.
+
+    A dead one has none: for a moment its lock is held by a child that it was about to start.
+    """
     try:
         descriptor = os.open(folder.lock, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -161,7 +165,7 @@ def engine_of(folder: RunFolder) -> int | None:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         text = os.read(descriptor, 32).decode(errors="replace").strip()
-        return int(text) if text.isdigit() else None
+        return int(text) if text.isdigit() and start_time(int(text)) is not None else None
     finally:
         os.close(descriptor)
     return None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import signal
+import subprocess
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -161,6 +164,23 @@ def test_an_ended_run_is_not_resumed(flow: Any, shell_template: Any) -> None:
     run = flow.run(flow.manifest(shell_template("true"), steps=[[{"name": "a", "template": "work"}]]))
     with pytest.raises(Conflict, match="has ended"):
         resume(flow.home, run.name)
+
+
+def test_a_lock_that_a_dead_engine_left_with_its_child_is_waited_for(flow: Any, shell_template: Any) -> None:
+    """An engine that is killed between fork and exec of a child leaves it the lock for that moment."""
+    name = flow.prepare(flow.manifest(shell_template("true"), steps=[[{"name": "a", "template": "work"}]]))
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    with flow.folder(name).lock.open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.write(str(dead.pid).encode())
+        lock.flush()
+        assert get_run(flow.home, name).engine is None
+        release = threading.Timer(0.3, fcntl.flock, (lock, fcntl.LOCK_UN))
+        release.start()
+        resume(flow.home, name, wait=True)
+        release.join()
+    assert get_run(flow.home, name).phase == "Succeeded"
 
 
 _SECONDS = st.sampled_from([0, 0, 0.05, 0.2])

@@ -1,4 +1,4 @@
-"""Databases of the arbiter: SQLite in a file, and a real PostgreSQL that all tests share."""
+"""An arbiter and its world; databases: SQLite in a file, and a real PostgreSQL that all tests share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
+from services.arbiter.arbiter import Arbiter
 from services.arbiter.store import EVENTS, Store
+from tests.support.arbiter import Engine, Machine, World, make
 from tests.support.database import Database
 
 
@@ -55,3 +57,23 @@ def open_store(database: str) -> Iterator[Callable[[], Store]]:
 def store(open_store: Callable[[], Store]) -> Store:
     """A store on an empty database."""
     return open_store()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture
+def machine() -> Machine:
+    return Machine()
+
+
+@pytest.fixture
+def arbiter(tmp_path: Path, world: World, engine: Engine, machine: Machine) -> Arbiter:
+    return make(tmp_path, world, engine, machine)

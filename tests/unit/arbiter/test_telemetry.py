@@ -11,7 +11,7 @@ from services.arbiter.arbiter import Arbiter
 from services.arbiter.decide import DAY, FAILED
 from services.arbiter.telemetry import exposition
 from services.common.errors import Unavailable
-from tests.support.arbiter import Engine, Machine, World, make
+from tests.support.arbiter import Engine, Machine
 
 Figures = dict[tuple[str, ...], float]
 
@@ -24,21 +24,6 @@ def figures(arbiter: Arbiter) -> dict[str, Figures]:
             values = tuple(value for _, value in sorted(sample.labels.items()))
             found.setdefault(sample.name, {})[values] = sample.value
     return found
-
-
-@pytest.fixture
-def machine() -> Machine:
-    return Machine()
-
-
-@pytest.fixture
-def engine() -> Engine:
-    return Engine()
-
-
-@pytest.fixture
-def arbiter(tmp_path: Path, engine: Engine, machine: Machine) -> Arbiter:
-    return make(tmp_path, World(), engine, machine)
 
 
 def test_an_arbiter_that_did_nothing_says_so(arbiter: Arbiter) -> None:

@@ -85,6 +85,34 @@ def test_a_refusal_is_an_exit_code_and_what_is_awaited_is_said_once(cli: Cli, ar
     assert (done.out + done.err).count("waits by debounce") == 1
 
 
+@pytest.mark.parametrize(
+    ("decisions", "why"),
+    [
+        ([], "nothing is said of it"),
+        (
+            [
+                {
+                    **DECISION,
+                    "verdict": "wait",
+                    "rule": "budget",
+                    "reason": "4 trainings of digits began in 24 h",
+                }
+            ],
+            "waits by budget: 4 trainings of digits began in 24 h",
+        ),
+    ],
+)
+def test_an_event_that_is_not_decided_is_not_awaited_for_ever(
+    cli: Cli, arbiter: Arbiter, monkeypatch: pytest.MonkeyPatch, decisions: list[dict[str, Any]], why: str
+) -> None:
+    monkeypatch.setattr(module, "_LONGEST_SECONDS", 0.05)
+    arbiter.decisions = [decisions]
+    done = cli("retrain", "digits", "--reason", "again", "--wait")
+    assert done.code == 1
+    assert f"event 5 of digits is not decided yet and stays open: {why}" in " ".join(done.err.split())
+    assert "`rookery decisions digits` later" in " ".join(done.err.split())
+
+
 def test_a_training_is_told_by_its_workflow(cli: Cli, arbiter: Arbiter) -> None:
     arbiter.decisions = [[{**DECISION, "verdict": "retrain", "rule": "manual", "workflow": "train-model-b6"}]]
     done = cli("retrain", "digits", "--reason", "again", "--wait")

@@ -5,8 +5,8 @@ Passwords are made once and kept as Kubernetes Secrets alone. What is the same p
 database URI, the login of a step, the webhook's key) follows from it each time: delete a Secret and run this again to
 replace a password everywhere. Prints the names of what it wrote, never a value. A git remote outside the cluster brings
 its own login: GIT_URL and GIT_USERNAME, and on standard input a JSON object with its `password`. TREE is the work tree
-with the applications; LABELS is `wanted` where people label;
-PREDICTIONS is `logged` where the servers of their environments log them, KEEP_INPUTS whether with the inputs.
+with the applications; LABELS is `wanted` where people label; PREDICTIONS is `logged` where the servers of their
+environments log them, KEEP_INPUTS whether with the inputs.
 """
 
 import base64
@@ -20,12 +20,15 @@ from typing import Any
 
 Data = dict[str, str]
 SHOWN_LENGTH = 24
+SECONDS = 60
 LOG = "prediction-log"
 
 
 def kubectl(*words: str, stdin: str = "") -> str:
     """Return what kubectl prints; its errors hold no values of secrets."""
-    return subprocess.run(["kubectl", *words], input=stdin, check=True, capture_output=True, text=True).stdout
+    command = ["kubectl", *words]
+    done = subprocess.run(command, input=stdin, check=True, capture_output=True, text=True, timeout=SECONDS)
+    return done.stdout
 
 
 def read(namespace: str, name: str) -> Data:
@@ -212,3 +215,5 @@ if __name__ == "__main__":
         main()
     except subprocess.CalledProcessError as error:
         sys.exit(f"{' '.join(error.cmd[:3])} failed: {error.stderr.strip()}")
+    except subprocess.TimeoutExpired as error:
+        sys.exit(f"{' '.join(error.cmd[:3])} did not end within {SECONDS} seconds")
