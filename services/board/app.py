@@ -29,7 +29,7 @@ from services.board.settings import BoardSettings
 from services.board.sources import Sources
 from services.board.token import ensure_token
 from services.board.views import Views
-from services.common.answers import as_invalid_input
+from services.common.answers import as_error, as_invalid_input
 from services.common.bearer import Unauthorized
 from services.common.errors import RookeryError, Unavailable
 from services.common.hosts import KnownHosts
@@ -109,7 +109,7 @@ def _add_answers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> Response:
-        return _problem(request, RookeryError(str(error.detail)), error.status_code)
+        return _problem(request, as_error(request, error), error.status_code)
 
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -54,6 +55,48 @@ Without = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """Whose answers a query asks for, and of when."""
+
+    application: Application
+    environment: Environment = "production"
+    begin: Begin = None
+    end: End = None
+    version: Version = ""
+
+
+@dataclass(frozen=True)
+class AskedPair:
+    """Which two environments a query compares, and when."""
+
+    application: Application
+    canary: Environment = "canary"
+    production: Environment = "production"
+    begin: Begin = None
+    end: End = None
+    version: Version = ""
+
+    def span(self) -> tuple[datetime, datetime]:
+        """Begin and end of what is compared.
+
+        Raises:
+            InvalidInput: a name that is none, one environment twice, or a window of no or more than 31 days.
+        """
+        check_name(self.application)
+        check_name(self.canary, "environment"), check_name(self.production, "environment")
+        if self.canary == self.production:
+            raise InvalidInput("canary and production are the same environment", value=self.canary)
+        begin, end = _span(self.begin, self.end)
+        if not timedelta() < end - begin <= _MOST_JUDGED:
+            raise InvalidInput("the window is empty or too long", value=str(end - begin), allowed="31 days")
+        return begin, end
+
+
+One = Annotated[Asked, Depends()]
+Two = Annotated[AskedPair, Depends()]
+
+
 class Service:
     """What the routes share."""
 
@@ -77,80 +120,55 @@ class Service:
         return window
 
     def window(
-        self,
-        application: str,
-        environment: str,
-        begin: datetime | None,
-        end: datetime | None,
-        version: str,
-        baseline: tuple[datetime | None, datetime | None] = (None, None),
+        self, asked: Asked, baseline: tuple[datetime | None, datetime | None] = (None, None)
     ) -> Window:
         """A comparison; the last one with the bundle's reference is remembered for the metrics."""
-        check_name(application), check_name(environment, "environment")
-        span = _span(begin, end)
+        check_name(asked.application), check_name(asked.environment, "environment")
         given = [at for at in baseline if at is not None]
         if len(given) == 1:
             raise InvalidInput("a baseline has a begin and an end", allowed="baseline-from and baseline-to")
         other = (_aware(given[0]), _aware(given[1])) if given else None
         window = compare_window(
             self.archive,
-            application,
-            environment,
-            *span,
+            asked.application,
+            asked.environment,
+            *_span(asked.begin, asked.end),
             self.settings.thresholds(),
-            version=version,
+            version=asked.version,
             baseline=other,
         )
-        if other is None and end is None:
+        if other is None and asked.end is None:
             self.gauges.saw(window)
         return window
 
-    def judge(
-        self,
-        application: str,
-        canary: str,
-        production: str,
-        begin: datetime | None,
-        end: datetime | None,
-        version: str,
-        without: str = "",
-    ) -> dict[str, Any]:
+    def judge(self, asked: AskedPair, without: str = "") -> dict[str, Any]:
         """The verdict on a canary; `without` are questions that do not count, joined by commas.
 
         Raises:
-            InvalidInput: a name that is none, one environment twice, a question that must count, or a window of more
-                than 31 days.
+            InvalidInput: as `AskedPair.span`, or a question that must count.
         """
-        span = _judged_span(application, (canary, production), begin, end)
-        settings = self.settings
         return judge_canary(
             self.archive,
-            application,
-            canary,
-            production,
-            *span,
-            version=version,
-            slow_quantile=settings.slow_quantile,
-            policy=settings.policy(),
+            asked.application,
+            asked.canary,
+            asked.production,
+            *asked.span(),
+            version=asked.version,
+            slow_quantile=self.settings.slow_quantile,
+            policy=self.settings.policy(),
             questions=asked_questions(without),
         )
 
-    def shadow(
-        self,
-        application: str,
-        canary: str,
-        production: str,
-        begin: datetime | None,
-        end: datetime | None,
-        version: str,
-    ) -> dict[str, Any]:
-        """What both said of the same inputs.
-
-        Raises:
-            InvalidInput: a name that is none, one environment twice, or a window of more than 31 days.
-        """
-        span = _judged_span(application, (canary, production), begin, end)
-        found = compare_shadow(self.archive, application, canary, production, *span, version=version)
+    def shadow(self, asked: AskedPair) -> dict[str, Any]:
+        """What both said of the same inputs. Raises InvalidInput as `AskedPair.span`."""
+        found = compare_shadow(
+            self.archive,
+            asked.application,
+            asked.canary,
+            asked.production,
+            *asked.span(),
+            version=asked.version,
+        )
         return found.as_dict()
 
 
@@ -210,44 +228,23 @@ def _add_answers(app: FastAPI, bearer: Bearer) -> None:
     @app.get("/drift", summary="Whether inputs or answers have changed, in whole hours", dependencies=known)
     def drift(
         request: Request,
-        application: Application,
-        environment: Environment = "production",
-        begin: Begin = None,
-        end: End = None,
-        version: Version = "",
+        asked: One,
         baseline_begin: Annotated[datetime | None, Query(alias="baseline-from")] = None,
         baseline_end: Annotated[datetime | None, Query(alias="baseline-to")] = None,
         histograms: Annotated[bool, Query(description="also give the histograms, as shares")] = False,
     ) -> dict[str, Any]:
         baseline = (baseline_begin, baseline_end)
-        window = _service(request).window(application, environment, begin, end, version, baseline)
+        window = _service(request).window(asked, baseline)
         more = {"histograms": numbers(window.pairs, window.labels)} if histograms else {}
         return window.as_dict() | more
 
     @app.get("/judge", summary="Promote, hold, roll back, or not enough evidence", dependencies=known)
-    def judge(
-        request: Request,
-        application: Application,
-        canary: Environment = "canary",
-        production: Environment = "production",
-        begin: Begin = None,
-        end: End = None,
-        version: Version = "",
-        without: Without = "",
-    ) -> dict[str, Any]:
-        return _service(request).judge(application, canary, production, begin, end, version, without)
+    def judge(request: Request, asked: Two, without: Without = "") -> dict[str, Any]:
+        return _service(request).judge(asked, without)
 
     @app.get("/shadow", summary="What production and the canary said of the same inputs", dependencies=known)
-    def shadow(
-        request: Request,
-        application: Application,
-        canary: Environment = "canary",
-        production: Environment = "production",
-        begin: Begin = None,
-        end: End = None,
-        version: Version = "",
-    ) -> dict[str, Any]:
-        return _service(request).shadow(application, canary, production, begin, end, version)
+    def shadow(request: Request, asked: Two) -> dict[str, Any]:
+        return _service(request).shadow(asked)
 
 
 def _add_pages(app: FastAPI, bearer: Bearer) -> None:
@@ -259,43 +256,19 @@ def _add_pages(app: FastAPI, bearer: Bearer) -> None:
         return HTMLResponse(index_page(_service(request).archive.environments()), headers=PAGE_HEADERS)
 
     @app.get("/report", summary="The comparison of `/drift` as a page with pictures", **shown)
-    def report(
-        request: Request,
-        application: Application,
-        environment: Environment = "production",
-        begin: Begin = None,
-        end: End = None,
-        version: Version = "",
-    ) -> HTMLResponse:
-        window = _service(request).window(application, environment, begin, end, version)
+    def report(request: Request, asked: One) -> HTMLResponse:
+        window = _service(request).window(asked)
         return HTMLResponse(drift_page(window), headers=PAGE_HEADERS)
 
     @app.get("/judge/report", summary="The verdict of `/judge` as a page", **shown)
-    def judge_report(
-        request: Request,
-        application: Application,
-        canary: Environment = "canary",
-        production: Environment = "production",
-        begin: Begin = None,
-        end: End = None,
-        version: Version = "",
-        without: Without = "",
-    ) -> HTMLResponse:
-        facts = _service(request).judge(application, canary, production, begin, end, version, without)
+    def judge_report(request: Request, asked: Two, without: Without = "") -> HTMLResponse:
+        facts = _service(request).judge(asked, without)
         return HTMLResponse(judge_page(facts), headers=PAGE_HEADERS)
 
     @app.get("/shadow/report", summary="The disagreements of `/shadow` with their inputs", **shown)
-    def shadow_report(
-        request: Request,
-        application: Application,
-        canary: Environment = "canary",
-        production: Environment = "production",
-        begin: Begin = None,
-        end: End = None,
-        version: Version = "",
-    ) -> HTMLResponse:
+    def shadow_report(request: Request, asked: Two) -> HTMLResponse:
         service = _service(request)
-        facts = service.shadow(application, canary, production, begin, end, version)
+        facts = service.shadow(asked)
         for number, item in enumerate(facts["classes"]):
             for one in item["examples"]:
                 at = datetime.fromisoformat(one["time"])
@@ -339,20 +312,6 @@ async def _body(request: Request, most: int) -> bytes:
 def _span(begin: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
     last = _aware(end) if end is not None else datetime.now(UTC)
     return (_aware(begin) if begin is not None else last - _DAY), last
-
-
-def _judged_span(
-    application: str, environments: tuple[str, str], begin: datetime | None, end: datetime | None
-) -> tuple[datetime, datetime]:
-    check_name(application)
-    for name in environments:
-        check_name(name, "environment")
-    if environments[0] == environments[1]:
-        raise InvalidInput("canary and production are the same environment", value=environments[0])
-    span = _span(begin, end)
-    if not timedelta() < span[1] - span[0] <= _MOST_JUDGED:
-        raise InvalidInput("the window is empty or too long", value=str(span[1] - span[0]), allowed="31 days")
-    return span
 
 
 def _aware(at: datetime) -> datetime:

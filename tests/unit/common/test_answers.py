@@ -62,3 +62,31 @@ def test_a_body_that_is_no_json_is_said_to_be_none() -> None:
     answer = asyncio.run(send())
     assert answer.status_code == 422
     assert answer.json()["message"].startswith("the body is no JSON, at character ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code", "message", "allowed"),
+    [
+        ("GET", "/nowhere", "not-found", "there is nothing at this address", None),
+        ("DELETE", "/", "wrong-method", "/ does not take this method", "POST"),
+    ],
+)
+def test_what_no_route_takes_is_answered_in_the_same_way(
+    method: str, path: str, code: str, message: str, allowed: str | None
+) -> None:
+    app = FastAPI()
+    add_error_answers(app)
+
+    @app.post("/")
+    def take() -> None: ...
+
+    async def send() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            return await client.request(method, path)
+
+    answer = asyncio.run(send())
+    assert answer.status_code == {"not-found": 404, "wrong-method": 405}[code]
+    assert answer.headers.get("allow") == allowed
+    told = answer.json()
+    assert (told["error"], told["message"], told["allowed"]) == (code, message, allowed)
