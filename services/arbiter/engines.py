@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 from services.arbiter.decide import CANCELLED, FAILED, REFUSED, RUNNING, SUCCEEDED
 from services.arbiter.settings import ArbiterSettings
 from services.common.errors import Conflict
-from workflows.local.runs import Run, failed_step
+from workflows.local.runs import Run, failed_step, was_refused
 
 if TYPE_CHECKING:
     from workflows.cluster.workflows import ClusterWorkflows
 
 TEMPLATE = "train-model"
 _EVALUATION = "evaluate"
-_REFUSED_CODE = "3"
 _log = logging.getLogger(__name__)
 
 
@@ -127,7 +126,5 @@ def outcome_of(run: Run) -> str:
     if run.cancelled:
         return CANCELLED
     step = failed_step(run)
-    refused = (
-        step is not None and step.exit_code == _REFUSED_CODE and step.display_name.startswith(_EVALUATION)
-    )
-    return REFUSED if refused else FAILED
+    judged = step is not None and step.display_name.startswith(_EVALUATION)
+    return REFUSED if judged and was_refused(run) else FAILED

@@ -19,7 +19,7 @@ from services.board.sessions import Session
 from services.board.sources import SERVICES, Sources
 from services.common.errors import NotFound
 from services.common.names import check_name
-from workflows.local.runs import Run
+from workflows.local.runs import Run, was_refused
 from workflows.local.status import EnvironmentStatus
 
 _RECENT, _SHOWN_DECISIONS = 6, 5
@@ -62,6 +62,11 @@ class RunView:
     def stopped(self) -> bool:
         """Whether its engine is gone before its end."""
         return not self.run.done and self.run.engine is None
+
+    @property
+    def refused(self) -> bool:
+        """Whether it ended because a step of it said no."""
+        return self.run.done and was_refused(self.run)
 
     @property
     def picture(self) -> Any:

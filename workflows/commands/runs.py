@@ -206,8 +206,7 @@ def conclude(place: Workplace, name: str, *, wait: bool, watch: bool, as_json: b
         Refused: a step of it said no.
         RookeryError: it failed otherwise.
     """
-    from workflows.local.runs import failed_step
-    from workflows.steps.outcome import REFUSED_EXIT_CODE
+    from workflows.local.runs import was_refused
 
     if not (wait or watch):
         if as_json:
@@ -221,12 +220,10 @@ def conclude(place: Workplace, name: str, *, wait: bool, watch: bool, as_json: b
     if as_json:
         print_json(run_as_dict(run, place))
     if run.phase != "Succeeded":
-        step = failed_step(run)
-        refused = step is not None and step.exit_code == str(REFUSED_EXIT_CODE)
         message = (
             f"{name} ended {run.phase}: {place.reason(run)} (all of it: rookery logs {name}{place.option})"
         )
-        raise Refused(message) if refused else RookeryError(message)
+        raise Refused(message) if was_refused(run) else RookeryError(message)
     if not as_json:
         say(f"{name} {run.phase} after {duration(seconds_of(run))}")
 

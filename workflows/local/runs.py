@@ -18,6 +18,7 @@ from workflows.local.nodes import COMPLETED, ERROR, EXITED, PENDING, SUCCEEDED, 
 from workflows.local.pids import start_time
 from workflows.local.state import State
 from workflows.local.workflow import Workflow
+from workflows.steps.outcome import REFUSED_EXIT_CODE
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,80}")
 _FOLLOW_SECONDS = 0.1
@@ -206,6 +207,12 @@ def failed_step(run: Run) -> Node | None:
     outlived = {child for node in retries for child in node.children[: -1 if node.failed else None]}
     failed = [n for n in run.nodes if n.type == "Pod" and n.failed and n.id not in outlived]
     return min(failed, key=lambda node: node.finished or 0.0, default=None)
+
+
+def was_refused(run: Run) -> bool:
+    """Whether a step of it said no, which is a result and no failure."""
+    step = failed_step(run)
+    return step is not None and step.exit_code == str(REFUSED_EXIT_CODE)
 
 
 def reason(home: Path, run: Run) -> str:

@@ -73,6 +73,19 @@ def test_a_workflow_shows_its_stages(client: httpx.Client, world: World) -> None
     assert "staging → canary, v1" in text
 
 
+@pytest.mark.parametrize(("code", "shown"), [("3", "refused"), ("1", "failed")])
+def test_a_refusal_is_told_from_a_failure(client: httpx.Client, world: World, code: str, shown: str) -> None:
+    log_in(client)
+    written = world.run("train-model", {"application": "digits"})
+    step = written.step("evaluate")
+    step.exit_code = code
+    written.end(step, "Failed", f"exit code {code}")
+    written.save("Failed")
+    text = read(client, f"/runs/{written.name}", "pill")
+    assert f">{shown}</span>" in text
+    assert f">{'failed' if shown == 'refused' else 'refused'}</span>" not in text
+
+
 @pytest.mark.parametrize(
     "path",
     ["/nothing", "/runs/none-xxxxx", "/runs/..%2f..%2fetc", "/applications/none", "/applications/digits/moon",
