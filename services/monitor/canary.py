@@ -111,11 +111,9 @@ def outcomes_of(
         [(r.time, r.seconds > threshold) for r in canary if not r.failed],
         bucket=_BUCKET_MS,
     )
-    labels = {request.input_digest: request.label for request in production if request.label is not None}
-    agreement: Counter[int] = Counter()
-    for request in canary:
-        if request.label is not None and request.input_digest in labels:
-            agreement[int(request.label != labels[request.input_digest])] += 1
+    labels, others = _latest(production), _latest(canary)
+    # A client that sends one file again and again is one outcome: the judge's bounds hold for independent ones.
+    agreement = Counter(int(others[digest] != labels[digest]) for digest in others.keys() & labels.keys())
     outcomes["disagreement"] = agreement
     outcomes["wrong"] = judge.pair(
         list(_judged(production, production_truth)),
@@ -173,6 +171,15 @@ def _judged(requests: list[Request], truth: Mapping[bytes, set[str]]) -> Iterato
         name = request.request_id
         if request.label is not None and name is not None and name in truth:
             yield request.time, request.label not in truth[name]
+
+
+def _latest(requests: list[Request]) -> dict[bytes, str]:
+    """Input → what was said of it last."""
+    return {
+        request.input_digest: request.label
+        for request in requests
+        if request.label is not None and request.input_digest is not None
+    }
 
 
 def _newest(requests: list[Request]) -> list[Request]:

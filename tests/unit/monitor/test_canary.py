@@ -76,6 +76,16 @@ def test_other_answers_to_the_same_inputs_roll_back(archive: Archive) -> None:
     assert "disagreement" in verdict(archive)["reasons"][0]
 
 
+def test_one_input_is_one_outcome_however_often_it_comes(archive: Archive) -> None:
+    again = [prediction(3, seconds=0.01, labels=[["jay", 0.9]], time=NOON + 2000 + n) for n in range(200)]
+    put(archive, "production", answers(2000))
+    put(archive, "canary", [*answers(1500), *again])
+    found = verdict(archive)
+    assert found["verdict"] == "promote", found["reasons"]
+    (asked,) = [item for item in found["questions"] if item["name"] == "disagreement"]
+    assert (asked["count"], asked["difference"]) == (1500, 1 / 1500)
+
+
 def test_people_who_say_that_it_is_wrong_roll_it_back(archive: Archive) -> None:
     put(archive, "production", [*answers(200), *(feedback(n, ["owl"]) for n in range(200))])
     put(archive, "canary", [*answers(200), *(feedback(n, ["jay"]) for n in range(200))])
