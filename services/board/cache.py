@@ -68,7 +68,7 @@ class Cache:
         """What is known; if nothing is, waits a little for the first answer.
 
         Args:
-            fetch: asks anew; a RookeryError or OSError of it is a problem, not an end.
+            fetch: asks anew; an error of it is a problem, not an end.
             seconds: how old an answer may be.
             wait: whether to wait at all.
         """
@@ -128,7 +128,8 @@ class Cache:
             value, problem = entry.fetch(), ""
         except RookeryError as error:
             value, problem = None, str(error)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:
+            # Whatever it is: a reading that ended without a word would never be tried again.
             value, problem = None, f"{type(error).__name__}: {error}"
         with self._lock:
             entry.work = None

@@ -52,6 +52,19 @@ def test_an_old_value_is_given_at_once_and_read_anew_behind(cache: Cache) -> Non
     until(lambda: (cache.get("a", lambda: next(values), 0).value or 0) > 1)
 
 
+@pytest.mark.parametrize("fault", [IndexError("empty"), AttributeError("no such name"), RuntimeError("ours")])
+def test_whatever_goes_wrong_is_said_and_tried_again(cache: Cache, fault: Exception) -> None:
+    faults = [fault]
+
+    def fetch() -> str:
+        if faults:
+            raise faults.pop()
+        return "fine"
+
+    assert type(fault).__name__ in cache.get("a", fetch, 0).problem
+    until(lambda: cache.get("a", fetch, 0).value == "fine")
+
+
 def test_a_place_that_goes_away_leaves_its_last_word_and_the_reason(cache: Cache) -> None:
     state = {"away": False}
 
