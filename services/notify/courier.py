@@ -6,7 +6,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from services.common.errors import Refused, RookeryError, Unavailable
 from services.notify.channels import Channel
@@ -15,7 +16,9 @@ from services.notify.outbox import GIVEN_UP, SENT, Outbox, Waiting
 from services.notify.settings import NotifySettings
 from services.notify.words import Phrasebook
 
+T = TypeVar("T")
 _LONGEST_PAUSE = 600.0
+_LONGEST_OUTBOX_PAUSE = 60.0
 _LOOK_SECONDS = 0.5
 _TIDY_SECONDS = 600.0
 _log = logging.getLogger(__name__)
@@ -80,9 +83,10 @@ class Courier:
             if time.time() - waiting.time > self.settings.give_up_hours * 3600:
                 self._give_up(channel, waiting, reason)
             else:
-                self.outbox.again(waiting.key, channel.name, self.pause(waiting.tries), reason)
+                pause = self.pause(waiting.tries)
+                self._kept(lambda: self.outbox.again(waiting.key, channel.name, pause, reason))
         else:
-            self.outbox.ended(waiting.key, channel.name, SENT)
+            self._kept(lambda: self.outbox.ended(waiting.key, channel.name, SENT))
 
     def pause(self, tries: int) -> float:
         """Seconds until the next try: doubled each time up to ten minutes, and up to a fifth more by chance."""
@@ -91,20 +95,35 @@ class Courier:
 
     def _give_up(self, channel: Channel, waiting: Waiting, reason: str) -> None:
         _log.warning("given up by %s: %s: %s", channel.name, waiting.message.subject, reason)
-        self.outbox.ended(waiting.key, channel.name, GIVEN_UP, reason)
+        self._kept(lambda: self.outbox.ended(waiting.key, channel.name, GIVEN_UP, reason))
+
+    def _kept(self, work: Callable[[], T]) -> T | None:
+        """What the outbox says, asked until it answers; None: it is time to end.
+
+        Nothing else is done meanwhile: what was sent and is not written down would be sent again.
+        """
+        pause = _LOOK_SECONDS
+        while True:
+            try:
+                return work()
+            except Exception:
+                _log.exception("the outbox cannot be used; will try again")
+            if self._ended.wait(pause):
+                return None
+            pause = min(pause * 2, _LONGEST_OUTBOX_PAUSE)
 
     def _run(self, channel: Channel) -> None:
         tidied = time.monotonic()
         woken = self._woken[channel.name]
         while not self._ended.is_set():
             woken.clear()
-            waiting = self.outbox.next(channel.name)
+            waiting = self._kept(lambda: self.outbox.next(channel.name))
             if waiting is not None:
                 self.deliver(channel, waiting)
             else:
                 woken.wait(_LOOK_SECONDS)
             if channel is self.channels[0] and time.monotonic() - tidied > _TIDY_SECONDS:
-                self._tidy()
+                self._kept(self._tidy)
                 tidied = time.monotonic()
 
     def _tidy(self) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -62,6 +63,25 @@ def test_what_fails_is_tried_again_and_a_fault_of_ours_too(courier: Courier, way
     courier.take("a", MESSAGE)
     wait_until("the fourth try", lambda: ways[0].sent == ["a"])
     wait_until("its record", lambda: states(courier) == [("log", "sent", 4)])
+
+
+def test_a_full_disk_ends_no_way_and_sends_nothing_twice(
+    courier: Courier, ways: list[Way], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.notify.courier._LOOK_SECONDS", 0.01)
+    faults = [sqlite3.OperationalError("database or disk is full") for _ in range(3)]
+    ended = courier.outbox.ended
+
+    def full(*given: str) -> None:
+        if faults:
+            raise faults.pop()
+        ended(*given)
+
+    monkeypatch.setattr(courier.outbox, "ended", full)
+    courier.take("a", MESSAGE)
+    wait_until("its record", lambda: states(courier) == [("log", "sent", 1)])
+    courier.take("b", MESSAGE)
+    wait_until("the next one", lambda: ways[0].sent == ["a", "b"])
 
 
 def test_a_refusal_is_not_tried_again(courier: Courier, ways: list[Way]) -> None:
