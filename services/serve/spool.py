@@ -70,11 +70,15 @@ class Spool:
             self.close()
 
     def put(self, name: str, data: bytes) -> bool:
-        """Keep another file in the spool, if there is room; a file of this name is not written again."""
+        """Keep another file in the spool, if there is room; a file of this name is not written again.
+
+        Inputs get half of the room: while nobody takes the spool away, a few hundred of them would leave none to
+        records.
+        """
         path = self.folder / name
         if path.exists():
             return True
-        if self.held + len(data) > self._most:
+        if self.held + len(data) > (self._most // 2 if name.endswith(INPUT) else self._most):
             return False
         draft = self.folder / f".{name}.{os.getpid()}"
         try:
@@ -138,6 +142,8 @@ class Spool:
         self._size, self._opened = 0, time.monotonic()
         try:
             self._size = os.write(self._file, head + b"\n")
+            if self._size != len(head) + 1:
+                raise OSError("no space")
         except OSError:
             os.close(self._file)
             self._file = None

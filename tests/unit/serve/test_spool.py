@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -54,6 +55,27 @@ def test_a_full_spool_drops_and_counts_and_takes_again_when_there_is_room(tmp_pa
     before = made.dropped
     made.write([LINE] * 5)
     assert made.dropped == before
+
+
+def test_inputs_leave_half_of_the_spool_to_records(tmp_path: Path) -> None:
+    made = spool(tmp_path, most_bytes=10_000)
+    kept = [made.put(f"{number}.input", b"0" * 1000) for number in range(10)]
+    assert kept == [True] * 5 + [False] * 5
+    made.write([LINE] * 100)
+    assert made.dropped == 0
+    assert made.put("b.reference", b"0" * 3000)
+
+
+def test_a_head_that_is_not_whole_leaves_no_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, write = spool(tmp_path), os.write
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", lambda file, data: write(file, data[:20]))
+        made.write([LINE])
+    assert (made.dropped, list(tmp_path.iterdir())) == (1, [])
+    made.write([LINE])
+    made.close()
+    (path,) = closed(tmp_path)
+    assert json.loads(path.read_bytes().splitlines()[0])["segment"] == path.stem
 
 
 def test_the_segment_of_a_killed_process_is_adopted_and_that_of_a_living_one_is_not(tmp_path: Path) -> None:
