@@ -89,8 +89,10 @@ class Keeper:
 
         Raises:
             Unavailable: the store is away.
+            Exception: a file could not be taken for a reason that nobody thought of; it stays, the others are taken.
         """
         taken = 0
+        trouble: Exception | None = None
         for path in list(self._waiting()):
             try:
                 self._take(path)
@@ -102,8 +104,14 @@ class Keeper:
             except RookeryError as error:
                 _log.warning("%s is refused and removed: %s", path.name, error)
                 self.counts["refused"] += 1
+            except Exception as error:
+                # Else one file that cannot be read would hold up the logs of all applications.
+                trouble = trouble or error
+                continue
             path.unlink(missing_ok=True)
             taken += 1
+        if trouble is not None:
+            raise trouble
         return taken
 
     def tidy(self, today: date | None = None) -> tuple[int, int]:

@@ -61,6 +61,17 @@ def test_what_can_never_be_taken_is_removed_and_counted(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("store/inputs/*/*"))
 
 
+def test_a_file_that_cannot_be_read_holds_up_no_other(tmp_path: Path) -> None:
+    made = keeper(tmp_path)
+    (tmp_path / "spool" / "a.jsonl").mkdir()
+    (tmp_path / "spool" / "birds-production" / "b.jsonl").write_bytes(segment(drawn(10)))
+    with pytest.raises(IsADirectoryError):
+        made.collect()
+    assert made.counts["records"] == 10
+    left = [path.name for path in (tmp_path / "spool").rglob("*.jsonl")]
+    assert left == ["a.jsonl"]
+
+
 def test_while_the_store_is_away_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = keeper(tmp_path)
     (tmp_path / "spool" / "a.jsonl").write_bytes(segment(drawn(10)))
