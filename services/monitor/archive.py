@@ -14,9 +14,10 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from services.common.errors import NotFound, Unavailable
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 MERGE_AT = 96
 _MERGE_MOST = 200
+# A file of so many rows is large enough; what is merged at once lies in memory.
+_LARGE_ROWS = 500_000
 _KINDS = ("predictions", "feedback")
 
 
@@ -149,11 +152,11 @@ class Archive:
                 with self._lock:
                     day = self._day(application, environment, name)
                     self._sweep((application, environment, name), day)
-                    small = sorted(day.summaries, key=lambda item: day.rows[item])[:_MERGE_MOST]
-                    small = [item for item in small if day.rows[item] < 1_000_000]
+                    small = [item for item in day.summaries if day.rows[item] < _LARGE_ROWS]
                     past = name < today.isoformat()
                     if len(small) >= (2 if past else MERGE_AT):
-                        gone += self._merge_day((application, environment, name), day, small)
+                        few = _smallest(day.rows, small)
+                        gone += self._merge_day((application, environment, name), day, few)
         return gone
 
     def expire(self, *, keep_days: int, keep_input_days: int, today: date) -> int:
@@ -256,6 +259,13 @@ class Archive:
     def _day_names(self, application: str, environment: str) -> list[str]:
         found = self.objects.list(f"summaries/{application}/{environment}")
         return sorted({item.key.split("/")[3] for item in found})
+
+
+def _smallest(rows: Mapping[str, int], names: Iterable[str]) -> list[str]:
+    """As many of the smallest files as make no more than two large ones, and two at least."""
+    ordered = sorted(names, key=lambda name: (rows[name], name))[:_MERGE_MOST]
+    total = accumulate(rows[name] for name in ordered)
+    return [name for name, count in zip(ordered, total, strict=True) if count <= 2 * _LARGE_ROWS]
 
 
 def _days(begin: datetime, end: datetime) -> list[str]:

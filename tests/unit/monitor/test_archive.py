@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -112,6 +113,23 @@ def test_merging_changes_nothing_but_the_number_of_files(archive: Archive, tmp_p
 def test_the_day_that_is_still_written_is_merged_later(archive: Archive) -> None:
     fill(archive, 30)
     assert archive.merge(today=date(2026, 6, 1)) == 0
+
+
+def test_what_is_merged_at_once_is_bounded(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.monitor.archive._LARGE_ROWS", 40)
+    fill(archive, 30)
+    sizes = []
+    while archive.merge(today=date(2026, 6, 2)):
+        content = [
+            json.loads(path.read_bytes())
+            for path in (tmp_path / "summaries" / "birds" / "production" / "2026-06-01").iterdir()
+        ]
+        sizes.append(max(one["rows"] for one in content))
+    assert sizes == [80] * 4
+    for one in (archive, Archive(FolderObjects(tmp_path))):
+        assert len(rows(one)) == count(one) == 300
 
 
 class Dying(FolderObjects):
