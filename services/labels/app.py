@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from services.common.answers import add_error_answers
 from services.common.bearer import Bearer
 from services.common.bounded import BoundedBody
-from services.common.errors import Refused, Unavailable
+from services.common.errors import Refused, RookeryError
 from services.common.hosts import KnownHosts
 from services.common.names import check_name
 from services.data.dataset import Dataset
@@ -37,6 +38,7 @@ from services.serve.ids import find_key
 Application = Annotated[str, Query(max_length=40, description="name of an application")]
 _COUNTED_SECONDS = 60.0
 _MOST_BYTES = 64 << 10
+_RANGE = re.compile("bytes=([0-9]{1,18})-([0-9]{0,18})")
 _SHOWN = {
     "Cache-Control": "private, max-age=86400",
     "Content-Security-Policy": "default-src 'none'; sandbox",
@@ -105,7 +107,8 @@ class Service:
             for name in self.book.applications():
                 try:
                     found.append(standing(self.office, name))
-                except Unavailable:
+                except RookeryError:
+                    # Such as a version that cannot be read: the figures of the others, and our own, are wanted still.
                     continue
             self._queues, self._counted = found, time.monotonic()
         return self._queues
@@ -256,10 +259,10 @@ def _ranged(request: Request, data: bytes, content_type: str) -> Response:
     """The bytes, or the one range of them that a player asks for (RFC 9110, 14.2)."""
     headers = {**_SHOWN, "Accept-Ranges": "bytes"}
     said = request.headers.get("range", "")
-    first, dash, last = said.removeprefix("bytes=").partition("-")
-    if not said.startswith("bytes=") or not dash or not first.isdecimal() or (last and not last.isdecimal()):
+    found = _RANGE.fullmatch(said)
+    if found is None:
         return Response(data, media_type=content_type, headers=headers)
-    begin, end = int(first), min(int(last) if last else len(data) - 1, len(data) - 1)
+    begin, end = int(found[1]), min(int(found[2] or len(data) - 1), len(data) - 1)
     if begin >= len(data) or end < begin:
         return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{len(data)}"})
     headers["Content-Range"] = f"bytes {begin}-{end}/{len(data)}"

@@ -98,10 +98,24 @@ def test_inputs_are_shown_whole_and_in_parts_and_never_run(client: httpx.Client,
     assert part.headers["content-range"] == f"bytes 2-9/{len(whole.content)}"
     assert client.get(address, headers={"Range": "bytes=999999-"}).status_code == 416
     assert client.get(address, headers={"Range": "bytes=-5"}).content == whole.content
+    for odd in ("bytes=" + "9" * 5000 + "-", "bytes=0-" + "9" * 5000, "bytes=\xb2-"):
+        assert client.get(address, headers={"Range": odd.encode("latin-1")}).content == whole.content
     assert client.get(address.replace("signature=", "signature=0")).status_code == 409
     assert client.get(f"/media/{'0' * 64}?signature=x").status_code == 409
     spectrogram = address.replace("?", "/spectrogram?")
     assert client.get(spectrogram).status_code == 404
+
+
+def test_an_application_that_cannot_be_read_hides_no_figures(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise InvalidInput("this is no version of a dataset")
+
+    sent(client)
+    monkeypatch.setattr("services.labels.app.standing", broken)
+    answer = client.get("/metrics")
+    assert (answer.status_code, "rookery_labels_answers_total" in answer.text) == (200, True)
 
 
 def test_who_does_not_know_the_token_reads_nothing(client: httpx.Client) -> None:
