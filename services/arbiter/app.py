@@ -28,6 +28,7 @@ _JSON = "application/json"
 _STUCK_SECONDS = 120.0
 _MOST_BYTES = 64 << 10
 Application = Annotated[str, Query(max_length=40, description="only of this application; empty: of all")]
+About = Annotated[int, Query(ge=0, lt=1 << 63, description="only about this event; 0: about any")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="how many, the newest first")]
 
 
@@ -114,9 +115,9 @@ def _add_answers(app: FastAPI, known: Any) -> None:
 
     @app.get("/decisions", summary="What was decided, with rule and reason", dependencies=checks)
     def decisions(
-        request: Request, application: Application = "", limit: Limit = 100
+        request: Request, application: Application = "", limit: Limit = 100, event: About = 0
     ) -> list[dict[str, Any]]:
-        return _arbiter(request).store.decisions(application, limit)
+        return _arbiter(request).store.decisions(application, limit, event)
 
     @app.get("/events", summary="What was heard", dependencies=checks)
     def events(request: Request, application: Application = "", limit: Limit = 100) -> list[dict[str, Any]]:

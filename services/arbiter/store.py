@@ -227,14 +227,18 @@ class Store:
                 link.execute(sql.update(EVENTS).where(known).values(decision=id_))
         return id_
 
-    def decisions(self, application: str = "", limit: int = 100) -> list[dict[str, Any]]:
-        """The newest decisions, with the events that each is about."""
+    def decisions(self, application: str = "", limit: int = 100, event: int = 0) -> list[dict[str, Any]]:
+        """The newest decisions (about an event, if one is given), with 50 of the events that each is about."""
         query = sql.select(DECISIONS).order_by(DECISIONS.c.number.desc()).limit(limit)
         if application:
             query = query.where(DECISIONS.c.application == application)
+        if event:
+            places = [DECISIONS.c.events.contains(f"{a}{event}{b}") for a in "[ " for b in ",]"]
+            query = query.where(sql.or_(*places))
         with self._begin() as link:
             rows = list(link.execute(query))
-            ids = {id_ for row in rows for id_ in json.loads(row.events)[:50]}
+            named = {row.id: _few(json.loads(row.events), event) for row in rows}
+            ids = {id_ for few in named.values() for id_ in few}
             known = {
                 row.id: {name: getattr(row, name) for name in ("id", "kind", "subject", "times", "by")}
                 for row in link.execute(sql.select(EVENTS).where(EVENTS.c.id.in_(ids)))
@@ -242,7 +246,7 @@ class Store:
         return [
             {
                 **{name: getattr(row, name) for name in _SHOWN},
-                "events": [known[id_] for id_ in json.loads(row.events)[:50] if id_ in known],
+                "events": [known[id_] for id_ in named[row.id] if id_ in known],
                 "event_count": len(json.loads(row.events)),
                 "data": row.data,
                 "key": row.key,
@@ -366,6 +370,10 @@ def quarantined(seen: Mapping[str, str]) -> dict[str, str]:
     """Data digest → reason, of what was remembered of an application."""
     prefix = "quarantine "
     return {name.removeprefix(prefix): value for name, value in seen.items() if name.startswith(prefix)}
+
+
+def _few(ids: list[int], wanted: int) -> list[int]:
+    return sorted({*ids[:50], *({wanted} & set(ids))})
 
 
 def _careful(connection: Any, _: object) -> None:

@@ -163,7 +163,8 @@ def _answer(ask: Any, application: str, event: int, quiet: bool) -> dict[str, An
     said = ""
     end = time.monotonic() + _LONGEST_SECONDS
     while True:
-        found = ask("GET", "/decisions", params={"application": application, "limit": 20})
+        # Of a decision about hundreds of events the list names a few, and this one if it is asked for.
+        found = ask("GET", "/decisions", params={"application": application, "event": event, "limit": 20})
         for one in found:
             if event in [item["id"] for item in one["events"]]:
                 if one["verdict"] != "wait":

@@ -87,6 +87,18 @@ def test_the_newest_are_listed_and_of_one_application_alone(store: Store) -> Non
     assert store.decisions("birds") == []
 
 
+def test_of_a_thousand_events_the_one_that_is_asked_for_is_named(store: Store) -> None:
+    ids = [store.add_event("code", "digits", f"commit {n}", {}, "me", at=1.0)[0] for n in range(120)]
+    record(store, Decision("refuse", "before", "other", (ids[1],)))
+    id_ = record(store, Decision("retrain", "code", "119 events", tuple(ids[2:])))
+    for event in (ids[2], ids[60], ids[-1]):
+        (found,) = store.decisions("digits", event=event)
+        assert (found["id"], found["event_count"]) == (id_, 118)
+        assert event in [one["id"] for one in found["events"]]
+    assert len(store.decisions(event=0)) == 2
+    assert store.decisions(event=ids[0]) == store.decisions(event=ids[-1] + 1) == []
+
+
 def test_of_an_application_twenty_trainings_are_known_however_old(store: Store) -> None:
     for number in range(25):
         record(store, Decision("retrain", "manual", "1 event", ()), at=float(number))

@@ -83,6 +83,7 @@ def test_a_refusal_is_an_exit_code_and_what_is_awaited_is_said_once(cli: Cli, ar
     assert done.code == 3
     assert "by the rule novelty: run 1 made version 7" in done.err
     assert (done.out + done.err).count("waits by debounce") == 1
+    assert arbiter.sent[1] == ("/decisions", {"application": "digits", "event": 5, "limit": 20})
 
 
 @pytest.mark.parametrize(
