@@ -16,11 +16,14 @@ from services.common.mlflow_rest import MlflowClient
 from tests.support.cluster import HOST, MLFLOW, TRAIN, Cluster, until
 from tests.support.gitops import REPOSITORY
 
-_ORDER = ("test_conformance.py", "test_main_job.py", "test_loop.py", "test_bad_days.py")
+_ORDER = (
+    *("test_conformance.py", "test_main_job.py", "test_loop.py", "test_bad_days.py"),
+    *("test_share.py", "test_metrics.py", "test_labels.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them take long and need real processes; the bad days need what the main job left."""
+    """All of them take long and need real processes; those after the main job use what it left."""
     here = Path(__file__).parent
     items.sort(
         key=lambda item: (
