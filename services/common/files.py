@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, BinaryIO
 def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """A file to write that takes the name `path` when the block ends well, on disk before it has the name.
 
-    Each process writes beside the others; two threads of one must not write the same file at the same time.
+    Processes and threads write beside each other; who ends last is heard.
 
     Args:
         mode: permissions of the new file, less the umask.
@@ -22,7 +23,7 @@ def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     Raises:
         OSError: the disk is full or not writable; the former file is still there, and nothing of the new one.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
             yield file

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -26,6 +28,20 @@ def test_a_failure_leaves_the_former_file_and_nothing_else(tmp_path: Path) -> No
         raise OSError("disk full")
     assert [one.name for one in tmp_path.iterdir()] == ["record.json"]
     assert path.read_bytes() == b"former"
+
+
+def test_threads_that_write_the_same_file_do_not_disturb_each_other(tmp_path: Path) -> None:
+    path, both = tmp_path / "record.json", Barrier(2)
+
+    def write(text: bytes) -> None:
+        with replacing(path) as file:
+            file.write(text)
+            both.wait(10)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, (b"one", b"two")))
+    assert path.read_bytes() in (b"one", b"two")
+    assert [one.name for one in tmp_path.iterdir()] == ["record.json"]
 
 
 def test_a_json_file_is_this_users_alone_and_its_folder_is_made(tmp_path: Path) -> None:
