@@ -60,10 +60,8 @@ class Spool:
     def write(self, lines: Sequence[bytes]) -> None:
         """Append records to the open segment, all or none; closes it when it is large or old enough."""
         data = b"".join(lines)
-        if lines:
-            self._measure()
-            if self.held + len(data) > self._most or not self._append(data):
-                self.dropped += len(lines)
+        if lines and not self._take(data):
+            self.dropped += len(lines)
         if self._file is not None and (
             self._size >= self._segment_bytes or time.monotonic() - self._opened >= self._segment_seconds
         ):
@@ -111,6 +109,13 @@ class Spool:
                 continue
             finally:
                 os.close(descriptor)
+
+    def _take(self, data: bytes) -> bool:
+        try:
+            self._measure()
+        except OSError:
+            return False
+        return self.held + len(data) <= self._most and self._append(data)
 
     def _append(self, data: bytes) -> bool:
         try:

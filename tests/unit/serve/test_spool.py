@@ -57,6 +57,13 @@ def test_a_full_spool_drops_and_counts_and_takes_again_when_there_is_room(tmp_pa
     assert made.dropped == before
 
 
+def test_what_is_written_to_a_folder_that_is_gone_is_counted(tmp_path: Path) -> None:
+    made = spool(tmp_path / "spool")
+    (tmp_path / "spool").rmdir()
+    made.write([LINE] * 3)
+    assert made.dropped == 3
+
+
 def test_inputs_leave_half_of_the_spool_to_records(tmp_path: Path) -> None:
     made = spool(tmp_path, most_bytes=10_000)
     kept = [made.put(f"{number}.input", b"0" * 1000) for number in range(10)]
