@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,6 +17,7 @@ class Month:
 
     Attributes:
         kept, alone: for each input, whether the loop's model and the first model were right.
+        groups: for each input, what it shows; several may show the same. Empty: each shows something else.
         version: that production served during the month.
         drift: the monitor's state.
         drifting: names of what it says has changed.
@@ -32,6 +34,7 @@ class Month:
     news: str = ""
     kept: list[bool] = field(default_factory=list)
     alone: list[bool] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
     version: str = ""
     drift: str = ""
     drifting: list[str] = field(default_factory=list)
@@ -48,6 +51,7 @@ class Month:
         content = asdict(self)
         for name in ("kept", "alone"):
             content[name] = share(content[name])
+        del content["groups"]
         return {**content, "inputs": len(self.kept)}
 
 
@@ -59,7 +63,7 @@ class Result:
         kept, alone: accuracy over the months that count, those after the shift, since a loop that learns from what
             was served can do nothing for the month in which it first sees it.
         difference: kept less alone.
-        low, high: its 95 % interval, inputs taken as pairs.
+        low, high: its 95 % interval, inputs taken as pairs, and those that show the same as one draw.
     """
 
     seed: int
@@ -122,7 +126,7 @@ def conclude(application: str, seed: int, months: Sequence[Month], shift: int) -
     differences = [int(kept) - int(alone) for kept, alone in pairs]
     count = len(differences)
     mean = sum(differences) / count
-    spread = math.sqrt(sum((value - mean) ** 2 for value in differences) / max(1, count - 1) / count)
+    spread = _standard_error(differences, [name for month in after for name in _names(month)])
     return Result(
         seed,
         application,
@@ -134,6 +138,24 @@ def conclude(application: str, seed: int, months: Sequence[Month], shift: int) -
         mean - 1.96 * spread,
         mean + 1.96 * spread,
     )
+
+
+def _names(month: Month) -> list[str]:
+    names = month.groups or [str(number) for number in range(len(month.kept))]
+    return [f"{month.number}/{name}" for name in names]
+
+
+def _standard_error(values: Sequence[int], groups: Sequence[str]) -> float:
+    """Of the mean of values that are alike within groups.
+
+    Source: the ratio estimator for clusters of unequal sizes; Cochran, Sampling Techniques (1977), 9A.
+    """
+    mean = sum(values) / len(values)
+    totals: dict[str, float] = defaultdict(float)
+    for value, group in zip(values, groups, strict=True):
+        totals[group] += value - mean
+    squares = math.fsum(total**2 for total in totals.values())
+    return math.sqrt(squares * len(totals) / max(1, len(totals) - 1)) / len(values)
 
 
 def share(answers: Sequence[bool]) -> float:

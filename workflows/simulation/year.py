@@ -107,6 +107,7 @@ class Year:
         inputs = self._world.month(number)
         asked = ask(self._production().url, inputs)
         month.kept, month.alone = asked.right, ask(alone, inputs).right
+        month.groups = [one.group for one in inputs]
         self._courier.carry(Clock(span, asked.marks, asked.end), until=("production", len(inputs)))
         found = self._drift(span)
         month.drift, month.drifting = str(found["state"]), list(found["drifting"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -35,6 +36,23 @@ def test_only_the_months_after_the_shift_count() -> None:
 @pytest.mark.parametrize("kept", [[99, 70, 60, 60], [99, 70, 50, 40], [99, 70, 61, 60]])
 def test_as_good_or_worse_or_better_by_chance_is_no_win(kept: list[int]) -> None:
     assert not result(kept, [99, 70, 60, 60]).won
+
+
+def test_four_pictures_of_one_thing_are_no_four_draws() -> None:
+    plain = result([99, 10, 90, 90], [99, 10, 60, 60])
+    year = [
+        replace(
+            month,
+            kept=[right for right in month.kept for _ in range(4)],
+            alone=[right for right in month.alone for _ in range(4)],
+            groups=[f"scan-{number}" for number in range(100) for _ in range(4)],
+        )
+        for month in months([99, 10, 90, 90], [99, 10, 60, 60])
+    ]
+    found = conclude("digits", 6, year, 2)
+    assert (found.counted, found.difference) == (800, pytest.approx(plain.difference))
+    assert (found.low, found.high) == (pytest.approx(plain.low), pytest.approx(plain.high))
+    assert "groups" not in found.as_dict()["months"][0]
 
 
 def test_the_two_lines_say_who_is_who() -> None:
