@@ -86,13 +86,15 @@ def clock(value: object) -> str:
 
 
 def web(value: object) -> str:
-    """An address that a link may lead to; empty for any other scheme."""
+    """An address that a link may lead to; empty for any other scheme, and for a name that only pods know."""
     text = str(value or "")
     try:
         parts = urlsplit(text)
     except ValueError:
         return ""
-    return text if parts.scheme in ("http", "https") and parts.netloc else ""
+    host = parts.hostname or ""
+    inside = host.endswith((".svc", ".svc.cluster.local"))
+    return text if parts.scheme in ("http", "https") and host and not inside else ""
 
 
 def duration(seconds: float | None) -> str:

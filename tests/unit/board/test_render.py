@@ -19,6 +19,11 @@ def test_other_addresses_are_none(address: str | None) -> None:
     assert render.web(address) == ""
 
 
+@pytest.mark.parametrize("host", ["mlflow.rookery.svc:8000", "serve.digits-canary.svc.cluster.local"])
+def test_a_name_that_only_pods_know_is_no_link(host: str) -> None:
+    assert render.web(f"http://{host}/#/experiments/1") == ""
+
+
 def test_an_address_of_the_web() -> None:
     assert render.web("http://127.0.0.1:8081") == "http://127.0.0.1:8081"
 
