@@ -26,6 +26,7 @@ _CLOCK, _EVERYONE = "clock", ""
 _SAVE_SECONDS = 10.0
 _LOST_SECONDS = 120.0
 _FORGET_SECONDS = 3600.0
+_REST_TICKS = 10
 _NOT_GIVEN = frozenset({"application", "requested-by", "train-ip", "eval-ip", "mlflow-ip", "force"})
 _log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class Arbiter:
         self.last_round = time.monotonic()
         self._policy = settings.policy()
         self._saved = self._forgotten = float("-inf")
+        self._resting: dict[str, tuple[list[Event], float]] = {}
         self._ended, self._wake = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="arbiter", daemon=True)
 
@@ -152,8 +154,12 @@ class Arbiter:
         seen = self.store.seen(application)
         parameters = self._parameters(seen, [detail for _, detail in events])
         now = self.clock.now()
+        asked = [event for event, _ in events]
+        known, until = self._resting.get(application, ([], 0.0))
+        if asked == known and now < until:
+            return
         trainings = self.store.trainings(now - DAY)
-        quick = Situation(application, now, [event for event, _ in events], Recipe(), trainings)
+        quick = Situation(application, now, asked, Recipe(), trainings)
         first = decide(quick, self._policy)
         # What needs neither git nor the train service nor MLflow is said without them.
         if first is not None and first.verdict == "wait" and first.rule in ("one at a time", "debounce"):
@@ -171,7 +177,7 @@ class Arbiter:
         situation = Situation(
             application,
             self.clock.now(),
-            [event for event, _ in events],
+            asked,
             recipe,
             trainings,
             made,
@@ -193,6 +199,10 @@ class Arbiter:
             parameters=parameters,
         )
         if decision.verdict == "wait":
+            if decision.until is not None:
+                # An hour's cooldown is no reason to fetch from git, and to ask two services, 3,600 times.
+                rest = situation.now + _REST_TICKS * self.settings.tick_seconds
+                self._resting[application] = asked, min(decision.until, rest)
             return
         if decision.verdict == "retrain":
             said = [str(detail["source"]) for _, detail in events if _names_source(detail)]

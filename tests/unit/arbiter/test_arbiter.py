@@ -132,6 +132,28 @@ def test_a_clock_that_steps_back_neither_opens_nor_locks_the_gate(
     assert len(engine.workflows) == 2
 
 
+def test_what_a_cooldown_waits_for_is_not_asked_of_others_each_second(
+    arbiter: Arbiter, world: World, engine: Engine, machine: Machine
+) -> None:
+    arbiter.take("data", "digits", "one", {}, "test")
+    machine.go(61)
+    arbiter.round()
+    engine.outcomes[next(iter(engine.workflows))] = (SUCCEEDED, "")
+    arbiter.round()
+    arbiter.take("data", "digits", "two", {}, "test")
+    machine.go(61)
+    world.asked.clear()
+    for _ in range(100):
+        arbiter.round()
+        machine.go(1)
+    assert verdicts(arbiter)[-1] == ("wait", "cooldown")
+    assert len(world.asked) == 10
+    arbiter.take("manual", "digits", "now", {}, "me")
+    machine.go(3)
+    arbiter.round()
+    assert len(engine.workflows) == 2
+
+
 def test_while_the_train_service_is_away_nothing_is_lost(
     arbiter: Arbiter, world: World, engine: Engine, machine: Machine
 ) -> None:
