@@ -96,4 +96,7 @@ def _ask(method: str, url: str, **more: Any) -> dict[str, Any]:
         raise Unavailable(f"{url} does not answer: {error}") from error
     if not answer.is_success:
         raise Unavailable(f"{url} answered {answer.status_code}: {message_of(answer)}")
-    return dict(answer.json())
+    try:
+        return dict(answer.json())
+    except (ValueError, TypeError) as error:
+        raise Unavailable(f"{url} answered what is no JSON object") from error

@@ -19,6 +19,7 @@ class Wire:
     def __init__(self) -> None:
         self.window: dict[str, Any] = {"state": "steady"}
         self.away: set[str] = set()
+        self.strange: set[str] = set()
         self.sent: list[tuple[str, Any]] = []
         self.said: dict[str, str] = {}
 
@@ -29,6 +30,8 @@ class Wire:
         self.sent.append((path, more.get("json") or more.get("params")))
         self.said[path] = more["headers"].get("Authorization", "")
         answers = {"/look": {"events": []}, "/events": {"event": 1}, "/drift": self.window}
+        if path in self.strange:
+            return httpx.Response(200, content=b"<html>a proxy</html>")
         return httpx.Response(200, content=json.dumps(answers[path]).encode())
 
 
@@ -85,6 +88,18 @@ def test_without_a_monitor_data_and_code_are_looked_at_all_the_same(
     monkeypatch.delenv("ROOKERY_MONITOR_URL")
     module.watch_applications("digits", "false")
     assert "nobody watches" in capsys.readouterr().out
+
+
+def test_an_answer_that_is_no_json_keeps_no_application_from_being_looked_at(
+    wire: Wire, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wire.strange = {"/drift"}
+    module.watch_applications("", "false")
+    assert [body["application"] for path, body in wire.sent if path == "/look"] == ["birds", "digits"]
+    assert (
+        capsys.readouterr().out.count("drift is not known: http://monitor/drift answered what is no JSON")
+        == 2
+    )
 
 
 def test_without_an_arbiter_there_is_nothing_to_do_and_one_that_is_away_is_tried_again(
