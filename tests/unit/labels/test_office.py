@@ -294,7 +294,9 @@ def test_invariants_over_many_days(tmp_path_factory: pytest.TempPathFactory, see
         work.send(APPLICATION)
         answer_all(work, log, at=at + timedelta(hours=7))
         work.sync(APPLICATION, now=at + timedelta(hours=8))
-    for path in sorted((folder / "datasets" / APPLICATION / "versions").glob("*.json")):
+    versions = sorted((folder / "datasets" / APPLICATION / "versions").glob("*.json"))
+    assert versions
+    for path in versions:
         content = json.loads(path.read_text())
         digests = [item["sha256"] for item in content["items"]]
         assert len(digests) == len(set(digests))
