@@ -163,9 +163,13 @@ def share(answers: Sequence[bool]) -> float:
     return sum(answers) / len(answers) if answers else math.nan
 
 
-def interval(answers: Sequence[bool]) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927)."""
-    return wilson(share(answers), len(answers))
+def interval(answers: Sequence[bool], groups: Sequence[str] = ()) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927).
+
+    Args:
+        groups: what each answer is about; answers about the same are counted as one, as if all were alike.
+    """
+    return wilson(share(answers), len(set(groups)) or len(answers))
 
 
 def percent(value: float) -> str:

@@ -35,8 +35,10 @@ def _figure(result: Result, calendar: Calendar, title: str) -> Figure:
     axes = figure.add_subplot()
     months = result.months
     places = [month.number for month in months]
-    _side(axes, places, [month.alone for month in months], _ALONE, "without the loop: the first model", "s")
-    _side(axes, places, [month.kept for month in months], _KEPT, "with the loop", "o")
+    alone = [(month.alone, month.groups) for month in months]
+    kept = [(month.kept, month.groups) for month in months]
+    _side(axes, places, alone, _ALONE, "without the loop: the first model", "s")
+    _side(axes, places, kept, _KEPT, "with the loop", "o")
     _happenings(axes, months, calendar)
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", pad=26)
     axes.set_ylabel("right answers, by the truth")
@@ -51,12 +53,17 @@ def _figure(result: Result, calendar: Calendar, title: str) -> Figure:
 
 
 def _side(
-    axes: Axes, places: list[int], answers: list[list[bool]], colour: str, label: str, marker: str
+    axes: Axes,
+    places: list[int],
+    answers: list[tuple[list[bool], list[str]]],
+    colour: str,
+    label: str,
+    marker: str,
 ) -> None:
-    low, high = zip(*map(interval, answers), strict=True)
+    low, high = zip(*(interval(side, groups) for side, groups in answers), strict=True)
     axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.plot(
-        places, [share(side) for side in answers], color=colour, marker=marker, linewidth=2, label=label
+        places, [share(side) for side, _ in answers], color=colour, marker=marker, linewidth=2, label=label
     )
 
 

@@ -85,4 +85,6 @@ def test_intervals_lie_around_the_share() -> None:
     low, high = interval([True] * 90 + [False] * 10)
     assert (round(low, 3), round(high, 3)) == (0.826, 0.945)
     assert interval([True] * 5)[1] == 1.0
+    four = [f"scan-{number}" for number in range(100) for _ in range(4)]
+    assert interval([True] * 360 + [False] * 40, four) == (low, high)
     assert share([True, False]) == 0.5
