@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
@@ -16,6 +17,8 @@ from services.common.errors import InvalidInput
 from services.notify.message import MOST_SUBJECT, MOST_VALUE, Message, one_line, plain
 
 _SHOWN = 20
+# Half of the `repeat_interval` in services.observe.configuration.
+_SAME_SECONDS = 6 * 3600
 _PLACE = re.compile(r"[a-z0-9-]{1,63}")
 
 
@@ -36,8 +39,13 @@ class _Group(BaseModel):
     truncatedAlerts: int = 0  # noqa: N815
 
 
-def parse_alerts(data: bytes) -> tuple[str, Message]:
-    """The key and the message of a notification; the same alerts in the same state have the same key.
+def parse_alerts(data: bytes, at: float | None = None) -> tuple[str, Message]:
+    """The key and the message of a notification; the same alerts in the same state have the same key for six hours.
+
+    Alertmanager says the same again when it had no answer, and after `repeat_interval`, which is to remind people.
+
+    Args:
+        at: when it came, seconds since 1970; None: now.
 
     Raises:
         InvalidInput: the body is none of Alertmanager's.
@@ -49,7 +57,8 @@ def parse_alerts(data: bytes) -> tuple[str, Message]:
         name = ".".join(str(part) for part in first["loc"]) or "body"
         raise InvalidInput(f"this is no notification of Alertmanager: `{name}`: {first['msg']}") from error
     states = sorted((one.fingerprint, one.status, one.startsAt) for one in group.alerts)
-    key = hashlib.sha256(repr((group.groupKey, states)).encode()).hexdigest()
+    span = int((time.time() if at is None else at) // _SAME_SECONDS)
+    key = hashlib.sha256(repr((group.groupKey, states, span)).encode()).hexdigest()
     return key, _message(group)
 
 

@@ -7,6 +7,10 @@ import pytest
 
 from services.common.errors import InvalidInput
 from services.notify.alerts import parse_alerts
+from services.observe import configuration
+from services.observe.configuration import Places
+
+NOON = 1_780_315_200.0
 
 
 def alert(name: str, status: str = "firing", **labels: str) -> dict[str, Any]:
@@ -49,13 +53,21 @@ def test_a_group_is_one_message() -> None:
     assert (message.facts["firing"], message.facts["resolved"]) == ("2", "1")
 
 
+def test_what_alertmanager_repeats_after_its_interval_is_a_reminder() -> None:
+    every = configuration.alertmanager(Places("o", "p", "a", "n"), token=False)["route"]["repeat_interval"]
+    assert every == "12h"
+    keys = {parse_alerts(group(alert("A")), NOON + hours * 3600)[0] for hours in (0, 12, 24)}
+    assert len(keys) == 3
+
+
 def test_the_same_state_has_the_same_key_and_its_end_another() -> None:
     first, again = (
-        parse_alerts(group(alert("A"), alert("B")))[0],
-        parse_alerts(group(alert("B"), alert("A")))[0],
+        parse_alerts(group(alert("A"), alert("B")), NOON)[0],
+        parse_alerts(group(alert("B"), alert("A")), NOON + 300)[0],
     )
     assert first == again
-    ended, message = parse_alerts(group(alert("A", "resolved"), alert("B", "resolved"), status="resolved"))
+    resolved = group(alert("A", "resolved"), alert("B", "resolved"), status="resolved")
+    ended, message = parse_alerts(resolved, NOON)
     assert ended != first
     assert message.subject == "resolved: A is high and 1 more"
 
