@@ -62,8 +62,9 @@ class ArbiterSettings(ClosedSettings):
     rest_seconds: float = Field(
         6 * 3600.0, ge=0, le=2_592_000, description="pause after that many failures in a row"
     )
+    # A decision answers all of them in one statement, and SQLite takes 32,766 values in one.
     most_open: int = Field(
-        10_000, ge=10, le=1_000_000, description="unanswered events; one more is answered 503"
+        10_000, ge=10, le=30_000, description="unanswered events; one more is answered 503"
     )
     keep_days: float = Field(365.0, gt=0, le=3650, description="answered events and decisions go after this")
 

@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from annotated_types import Le
 
 from services.arbiter.decide import Decision
+from services.arbiter.settings import ArbiterSettings
 from services.arbiter.store import DECIDED, Store, quarantined
 from services.common.errors import NotFound, Unavailable
 
@@ -85,6 +87,15 @@ def test_the_newest_are_listed_and_of_one_application_alone(store: Store) -> Non
         record(store, Decision("refuse", rule, "no", ()))
     assert [one["rule"] for one in store.decisions("digits", 2)] == ["three", "two"]
     assert store.decisions("birds") == []
+
+
+def test_as_many_events_as_may_be_open_are_answered_at_once(store: Store) -> None:
+    event, _ = store.add_event("data", "digits", "x", {}, "me", at=1.0)
+    bounds = ArbiterSettings.model_fields["most_open"].metadata
+    most = next(bound.le for bound in bounds if isinstance(bound, Le))
+    assert isinstance(most, int)
+    record(store, Decision("refuse", "novelty", "made", tuple(range(event, event + most))))
+    assert store.open_count() == 0
 
 
 def test_of_a_thousand_events_the_one_that_is_asked_for_is_named(store: Store) -> None:
