@@ -13,6 +13,7 @@ import numpy as np
 from services.common.errors import InvalidInput
 from services.monitor import judge
 from services.monitor.archive import Archive
+from services.monitor.tables import ROWS
 
 MOST = 200_000
 _BUCKET_MS = 300_000
@@ -130,24 +131,25 @@ def load(
     requests: list[Request] = []
     versions: Counter[str] = Counter()
     for table in archive.served(application, environment, begin, end, _COLUMNS):
-        columns = {name: table[name].to_pylist() for name in _COLUMNS if name != "time"}
-        times = table["time"].cast("int64").to_pylist()
-        for index, time in enumerate(times):
-            versions[columns["version"][index]] += 1
-            if version in ("", columns["version"][index]):
-                requests.append(
-                    Request(
-                        time,
-                        columns["status"][index] >= 500,
-                        columns["seconds"][index],
-                        columns["label"][index],
-                        columns["request_id"][index],
-                        columns["input_digest"][index],
-                        bool(columns["shadow"][index]),
+        for part in table.to_batches(max_chunksize=ROWS):
+            columns = {name: part[name].to_pylist() for name in _COLUMNS if name != "time"}
+            times = part["time"].cast("int64").to_pylist()
+            for index, time in enumerate(times):
+                versions[columns["version"][index]] += 1
+                if version in ("", columns["version"][index]):
+                    requests.append(
+                        Request(
+                            time,
+                            columns["status"][index] >= 500,
+                            columns["seconds"][index],
+                            columns["label"][index],
+                            columns["request_id"][index],
+                            columns["input_digest"][index],
+                            bool(columns["shadow"][index]),
+                        )
                     )
-                )
-        if len(requests) > 2 * MOST:
-            requests = _newest(requests)
+            if len(requests) > 2 * MOST:
+                requests = _newest(requests)
     return _newest(requests), versions
 
 

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from services.monitor.archive import Archive
+from services.monitor.tables import ROWS
 
 MOST = 200_000
 EXAMPLES = 6
@@ -175,13 +176,14 @@ def _answers(
     archive: Archive, application: str, environment: str, begin: datetime, end: datetime
 ) -> Iterator[tuple[bytes, Said, bool]]:
     for table in archive.served(application, environment, begin, end, _COLUMNS):
-        times = table["time"].cast("int64").to_pylist()
-        columns = [table[name].to_pylist() for name in _COLUMNS if name != "time"]
-        for time, row in zip(times, zip(*columns, strict=True), strict=True):
-            status, digest, label, confidence, novelty, source, version, shadow = row
-            if status == 200 and digest is not None:
-                said = Said(time, label, float(confidence), float(novelty), source or "", version or "")
-                yield digest, said, bool(shadow)
+        for part in table.to_batches(max_chunksize=ROWS):
+            times = part["time"].cast("int64").to_pylist()
+            columns = [part[name].to_pylist() for name in _COLUMNS if name != "time"]
+            for time, row in zip(times, zip(*columns, strict=True), strict=True):
+                status, digest, label, confidence, novelty, source, version, shadow = row
+                if status == 200 and digest is not None:
+                    said = Said(time, label, float(confidence), float(novelty), source or "", version or "")
+                    yield digest, said, bool(shadow)
 
 
 def _keep_newest(found: dict[bytes, Said], digest: bytes, said: Said) -> None:

@@ -14,6 +14,8 @@ from services.monitor.segment import Segment
 _TIME = pa.timestamp("ms", tz="UTC")
 _WORD = pa.dictionary(pa.int32(), pa.string())
 _FEATURE = "feature_"
+# As Python objects a row takes ten times what it takes in a column; so many at once are some megabytes.
+ROWS = 20_000
 WHOSE = ("bundle_digest", "input_digest")
 PREDICTIONS = pa.schema(
     [

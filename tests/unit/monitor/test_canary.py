@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.monitor.archive import Archive
-from services.monitor.canary import judge_canary, load
+from services.monitor.canary import Request, judge_canary, load
 from services.monitor.judge import Policy
 from services.monitor.objects import FolderObjects
 from services.monitor.segment import parse_segment
@@ -127,3 +127,20 @@ def test_memory_is_bounded_by_the_newest(archive: Archive, monkeypatch: pytest.M
     found, versions = load(archive, "birds", "canary", BEGIN, BEGIN + timedelta(hours=1), "")
     assert [request.time - NOON for request in found] == list(range(350, 400))
     assert versions.total() == 400
+
+
+def test_of_a_large_file_a_part_at_a_time_is_read(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+
+    def newest(requests: list[Request]) -> list[Request]:
+        held.append(len(requests))
+        return sorted(requests, key=lambda request: request.time)[-50:]
+
+    monkeypatch.setattr("services.monitor.canary.MOST", 50)
+    monkeypatch.setattr("services.monitor.canary.ROWS", 60)
+    monkeypatch.setattr("services.monitor.canary._newest", newest)
+    put(archive, "canary", [prediction(n) for n in range(1000)])
+    found, versions = load(archive, "birds", "canary", BEGIN, BEGIN + timedelta(hours=1), "")
+    assert [request.time - NOON for request in found] == list(range(950, 1000))
+    assert versions.total() == 1000
+    assert max(held) <= 160

@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -56,6 +57,29 @@ def test_pairs_by_input_and_ranks_by_class_pair(archive: Archive) -> None:
     assert len(examples) == EXAMPLES
     assert examples[0]["input_digest"] == f"{94:064x}"
     assert examples[0]["canary"] == {"label": "wren", "confidence": pytest.approx(0.77), "version": "7"}
+
+
+def test_of_a_large_file_a_part_at_a_time_is_read(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    batches = pa.Table.to_batches
+
+    class Watched:
+        def __init__(self, table: pa.Table) -> None:
+            self._table = table
+
+        def to_batches(self, **given: int) -> list[pa.RecordBatch]:
+            found = batches(self._table, **given)
+            sizes.extend(len(one) for one in found)
+            return found
+
+    served = archive.served
+    monkeypatch.setattr(archive, "served", lambda *given: map(Watched, served(*given)))
+    monkeypatch.setattr("services.monitor.shadow.ROWS", 30)
+    put(archive, "production", [prediction(n) for n in range(100)])
+    put(archive, "canary", [copy(n, "owl" if n % 2 else "jay") for n in range(100)])
+    found = compare(archive).as_dict()
+    assert (found["pairs"], found["disagreements"]) == (100, 50)
+    assert sizes == [30, 30, 30, 10] * 2
 
 
 def test_examples_are_the_surest_of_all_and_few_are_held(
