@@ -136,6 +136,9 @@ def test_who_does_not_know_the_token_changes_nothing(client: httpx.Client) -> No
     for site in ("cross-site", "same-site"):
         headers = {**HEADERS, "Sec-Fetch-Site": site}
         assert client.post("/sync?application=digits", headers=headers).status_code == 403
+    for origin in ("http://evil.example", "null", "http://["):
+        headers = {**HEADERS, "Origin": origin}
+        assert client.post("/sync?application=digits", headers=headers).status_code == 403
 
 
 def test_a_large_body_is_refused_before_anybody_is_asked(client: httpx.Client) -> None:
