@@ -122,7 +122,7 @@ class Service:
     def window(
         self, asked: Asked, baseline: tuple[datetime | None, datetime | None] = (None, None)
     ) -> Window:
-        """A comparison; the last one with the bundle's reference is remembered for the metrics."""
+        """A comparison; the metrics tell of the last one that any reader would get who asks for nothing else."""
         check_name(asked.application), check_name(asked.environment, "environment")
         given = [at for at in baseline if at is not None]
         if len(given) == 1:
@@ -137,7 +137,7 @@ class Service:
             version=asked.version,
             baseline=other,
         )
-        if other is None and asked.end is None:
+        if other is None and asked == Asked(asked.application, asked.environment):
             self.gauges.saw(window)
         return window
 

@@ -149,6 +149,11 @@ def test_the_metrics_tell_of_drift(http: httpx.Client) -> None:
     text = http.get("/metrics").text
     assert 'rookery_monitor_drift{application="birds",environment="production"} 1.0' in text
     assert 'feature="loudness_dbfs"' in text
+    for other in ("from=2026-06-01T13:00:00Z", "version=of-nobody"):
+        http.get(f"/drift?application=birds&{other}")
+        assert http.get("/metrics").text.count('drift{application="birds",environment="production"} 1.0'), (
+            other
+        )
 
 
 def test_a_server_whose_clock_is_wrong_is_noticed(http: httpx.Client) -> None:
