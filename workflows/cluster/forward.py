@@ -2,19 +2,22 @@
 
 Only connections of this machine are taken. Source of the wire format: kubelet's portforward over WebSocket, subprotocol
 v4.channel.k8s.io: each message begins with its channel, 0 data and 1 error, and each channel with its port number.
+
+An event loop carries all connections of a port. With a thread for each, one that still read from a TLS connection when
+that was closed took the first bytes of the next, which had been given the same file descriptor: two of a hundred hung.
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
-import socket
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus, WebSocketException
-from websockets.sync.client import ClientConnection, connect
 
 from services.common.errors import NotFound, RookeryError, Unavailable
 from workflows.cluster.api import Forbidden, Kubernetes, Object
@@ -22,6 +25,7 @@ from workflows.cluster.api import Forbidden, Kubernetes, Object
 _CHUNK = 64 << 10
 # A busy node takes seconds to begin; one that has not by then is asked anew, through another pod if there is one.
 _OPEN_SECONDS = (10.0, 20.0)
+_CLOSE_SECONDS = 5.0
 _DATA, _ERROR = 0, 1
 
 
@@ -31,65 +35,86 @@ class Forward:
     Raises:
         NotFound: no such Service, port, or no pod behind it that is ready.
         Forbidden: forwarding is not allowed.
+        Unavailable: the node does not begin.
     """
 
     def __init__(self, kube: Kubernetes, namespace: str, service: str, port: int) -> None:
         self._kube = kube
         self._place = (namespace, service, port)
-        with self._open():  # what cannot work is said now, and not by a broken connection later
-            pass
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self._thread = threading.Thread(target=self._serve, name=f"forward-{service}", daemon=True)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=f"forward-{service}", daemon=True)
         self._thread.start()
+        try:
+            self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
+        except BaseException:
+            self._stop()
+            raise
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def close(self) -> None:
-        """Takes no more connections."""
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join(2.0)
+        """Takes no more connections, and ends those that there are."""
+        if self._loop.is_closed():
+            return
+        with suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(_CLOSE_SECONDS)
+        self._stop()
 
-    def _serve(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(_CLOSE_SECONDS)
+        if not self._thread.is_alive():
+            self._loop.close()
 
-    def _carry(self, client: socket.socket) -> None:
+    async def _listen(self) -> asyncio.Server:
+        async with self._open():  # what cannot work is said now, and not by a broken connection later
+            pass
+        return await asyncio.start_server(self._carry, "127.0.0.1", 0, backlog=64)
+
+    async def _end(self) -> None:
+        self._server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Where it cannot be reached, the client sees its connection closed, and asks again or says so.
-        with client, suppress(RookeryError), self._open() as remote:
-            back = threading.Thread(target=_to_client, args=(remote, client), daemon=True)
-            back.start()
-            with suppress(OSError, WebSocketException):
-                while data := client.recv(_CHUNK):
-                    remote.send(bytes([_DATA]) + data)
-            remote.close()
-            back.join(2.0)
+        try:
+            with suppress(RookeryError):
+                async with self._open() as remote:
+                    ways = (_to_remote(reader, remote), _to_client(remote, writer))
+                    both = [asyncio.create_task(way) for way in ways]
+                    try:
+                        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+                    finally:
+                        for task in both:
+                            task.cancel()
+                        await asyncio.gather(*both, return_exceptions=True)
+                        writer.close()
+        finally:
+            writer.close()
 
-    @contextmanager
-    def _open(self) -> Iterator[ClientConnection]:
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[ClientConnection]:
         for seconds in _OPEN_SECONDS:
             try:
-                remote = self._connect(seconds)
+                remote = await self._connect(seconds)
                 break
             except Unavailable as error:
                 last = error
         else:
             raise last
-        with remote:
+        async with remote:
             yield remote
 
-    def _connect(self, seconds: float) -> ClientConnection:
-        pod, port = self._pod()
+    async def _connect(self, seconds: float) -> ClientConnection:
+        pod, port = await asyncio.to_thread(self._pod)
         namespace = self._place[0]
         access = self._kube.access
         address = access.server.replace("http", "ws", 1)
         try:
-            return connect(
+            return await connect(
                 f"{address}/api/v1/namespaces/{namespace}/pods/{pod}/portforward?ports={port}",
                 ssl=access.tls,
                 additional_headers=access.headers,
@@ -147,17 +172,22 @@ def _target(pod: Object, target: Any) -> int:
     raise NotFound(f"pod {pod['metadata']['name']} has no port of this name", value=target)
 
 
-def _to_client(remote: ClientConnection, client: socket.socket) -> None:
+async def _to_remote(reader: asyncio.StreamReader, remote: ClientConnection) -> None:
+    with suppress(OSError, WebSocketException):
+        while data := await reader.read(_CHUNK):
+            await remote.send(bytes([_DATA]) + data)
+
+
+async def _to_client(remote: ClientConnection, writer: asyncio.StreamWriter) -> None:
     named: set[int] = set()
     with suppress(OSError, WebSocketException):
-        for message in remote:
+        async for message in remote:
             data = message.encode() if isinstance(message, str) else message
             channel = data[0] if data else _ERROR
             if channel not in named:
                 named.add(channel)
             elif channel == _DATA:
-                client.sendall(data[1:])
+                writer.write(data[1:])
+                await writer.drain()
             else:
-                break
-    with suppress(OSError):
-        client.shutdown(socket.SHUT_RDWR)
+                return
