@@ -41,7 +41,7 @@ class Courier:
 
         Args:
             when: real times to simulated ones, as `services.monitor.moved` takes it.
-            until: go on until so many predictions of an environment came; None: until no more come.
+            until: go on at least until so many predictions of an environment came. It ends when nothing more comes.
 
         Raises:
             Unavailable: the monitor does not take them, or they did not come in time.
@@ -54,9 +54,10 @@ class Courier:
                 environment = path.parent.name.rpartition("-")[2]
                 count = self._hand_over(path, when)
                 carried[environment] = carried.get(environment, 0) + count
-                latest = time.monotonic() if count else latest
+                # A server writes an input after its record; one that no record has stays.
+                latest = latest if path.exists() else time.monotonic()
             quiet = time.monotonic() - latest > _QUIET_SECONDS
-            if quiet if until is None else carried.get(until[0], 0) >= until[1]:
+            if quiet and (until is None or carried.get(until[0], 0) >= until[1]):
                 return carried
             if until is not None and time.monotonic() > end:
                 raise Unavailable(

@@ -68,7 +68,7 @@ def desk(cluster: Cluster) -> Iterator[Desk]:
 
 
 def test_what_was_served_is_labelled_and_becomes_a_version_of_the_dataset(
-    cluster: Cluster, desk: Desk
+    cluster: Cluster, desk: Desk, request: pytest.FixtureRequest
 ) -> None:
     def chosen() -> bool:
         desk("POST", "/choose")
@@ -83,6 +83,8 @@ def test_what_was_served_is_labelled_and_becomes_a_version_of_the_dataset(
     token = cluster.api.secret("rookery", "label-studio")["token"]
     name = uuid.uuid4().hex[:6]
     people = [Person(desk.studio, f"{who}-{name}", token) for who in ("ann", "bob")]
+    for person in people:
+        request.addfinalizer(person.client.close)
     tasks = people[0].tasks(people[0].projects()["Rookery: digits"])
     picture = httpx.get(
         tasks[0]["data"]["image"].replace("http://192.168.1.11:9098", desk.labels), timeout=30

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -51,6 +52,19 @@ def test_the_log_arrives_at_the_simulated_time_with_its_inputs(tmp_path: Path, h
     found = http.get("/drift", params={"application": "birds", **span}).json()
     assert found["predictions"] == 60
     assert found["findings"]
+    assert (tmp_path / "store" / "inputs" / "2025-03-10" / sha256(DATA).hexdigest()).read_bytes() == DATA
+
+
+def test_an_input_that_is_written_after_its_record_comes_too(tmp_path: Path, http: httpx.Client) -> None:
+    name = sha256(DATA).hexdigest() + ".input"
+    folder = spool(tmp_path)
+    (folder / name).unlink()
+    courier = Courier(tmp_path / "spool", str(http.base_url), tmp_path / "store")
+    late = threading.Timer(0.5, (folder / name).write_bytes, (DATA,))
+    late.start()
+    courier.carry(lambda at: THEN + at - NOON, until=("production", 60))
+    late.join()
+    courier.close()
     assert (tmp_path / "store" / "inputs" / "2025-03-10" / sha256(DATA).hexdigest()).read_bytes() == DATA
 
 
