@@ -98,8 +98,10 @@ class Courier:
         for line in segment.splitlines()[1:]:
             record = orjson.loads(line)
             if record[0] in ("p", "s"):
-                self._days[record[3]] = datetime.fromtimestamp(record[1] / 1000, UTC).date()
                 count += 1
+            # The server of a copy keeps no inputs, and answers it later, perhaps on another simulated day.
+            if record[0] == "p":
+                self._days[record[3]] = datetime.fromtimestamp(record[1] / 1000, UTC).date()
         return count
 
     def _put(self, place: str, data: bytes) -> None:

@@ -68,6 +68,21 @@ def test_an_input_that_is_written_after_its_record_comes_too(tmp_path: Path, htt
     assert (tmp_path / "store" / "inputs" / "2025-03-10" / sha256(DATA).hexdigest()).read_bytes() == DATA
 
 
+def test_a_copy_that_is_answered_days_later_does_not_hide_the_input(
+    tmp_path: Path, http: httpx.Client
+) -> None:
+    spool(tmp_path)
+    digest = sha256(DATA).hexdigest()
+    copies = [["s", *prediction(n, digest=digest, time=NOON + 10_000_000 + n)[1:]] for n in range(60)]
+    folder = tmp_path / "spool" / "birds-shadow"
+    folder.mkdir()
+    (folder / "2.jsonl").write_bytes(segment(copies, environment="canary"))
+    courier = Courier(tmp_path / "spool", str(http.base_url), tmp_path / "store")
+    courier.carry(lambda at: THEN + (at - NOON) * (100 if at > NOON + 5_000_000 else 1))
+    courier.close()
+    assert (tmp_path / "store" / "inputs" / "2025-03-10" / digest).read_bytes() == DATA
+
+
 def test_it_goes_on_until_nothing_more_comes(tmp_path: Path, http: httpx.Client) -> None:
     spool(tmp_path, "canary")
     courier = Courier(tmp_path / "spool", str(http.base_url), tmp_path / "store")
