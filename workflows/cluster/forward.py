@@ -79,19 +79,12 @@ class Forward:
         await asyncio.gather(*others, return_exceptions=True)
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # Where it cannot be reached, the client sees its connection closed, and asks again or says so.
+        # Where it cannot be reached, the client sees its connection closed, and asks again or says so. asyncio takes
+        # the end by `close` for a fault when it is told of it.
         try:
-            with suppress(RookeryError):
+            with suppress(RookeryError, asyncio.CancelledError):
                 async with self._open() as remote:
-                    ways = (_to_remote(reader, remote), _to_client(remote, writer))
-                    both = [asyncio.create_task(way) for way in ways]
-                    try:
-                        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-                    finally:
-                        for task in both:
-                            task.cancel()
-                        await asyncio.gather(*both, return_exceptions=True)
-                        writer.close()
+                    await _carry_both_ways(reader, writer, remote)
         finally:
             writer.close()
 
@@ -170,6 +163,21 @@ def _target(pod: Object, target: Any) -> int:
             if port.get("name") == target:
                 return int(port["containerPort"])
     raise NotFound(f"pod {pod['metadata']['name']} has no port of this name", value=target)
+
+
+async def _carry_both_ways(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, remote: ClientConnection
+) -> None:
+    """Until one side has ended."""
+    both = [asyncio.create_task(way) for way in (_to_remote(reader, remote), _to_client(remote, writer))]
+    try:
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in both:
+            task.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+        # Now, as the closing words with the node take up to a second.
+        writer.close()
 
 
 async def _to_remote(reader: asyncio.StreamReader, remote: ClientConnection) -> None:

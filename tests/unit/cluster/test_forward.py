@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -133,6 +134,21 @@ def test_requests_go_through_large_and_many_at_once(kubelet: tuple[Server, list[
     forward.close()
     with pytest.raises(httpx.ConnectError):
         httpx.get(forward.url, trust_env=False)
+
+
+def test_connections_that_are_open_end_with_it_and_nothing_is_complained_of(
+    kubelet: tuple[Server, list[str]], caplog: pytest.LogCaptureFixture
+) -> None:
+    forward = Forward(Objects(kubelet[0].socket.getsockname()[1]), "rookery", "web", 80)  # type: ignore[arg-type]
+    with httpx.Client(trust_env=False, timeout=20) as client:
+        assert client.get(forward.url).content == BODY
+        began = time.monotonic()
+        forward.close()
+        forward.close()
+        assert time.monotonic() - began < 5
+        with pytest.raises(httpx.HTTPError):
+            client.get(forward.url)
+    assert [one for one in caplog.records if one.name == "asyncio"] == []
 
 
 def test_a_node_that_does_not_begin_is_asked_anew(
