@@ -145,10 +145,14 @@ class Book:
             )
 
     def take(self, application: str, annotations: Iterable[Annotation], strays: Iterable[Stray]) -> int:
-        """Keep what people said; returns how much of it is new or has changed. What changed is judged again."""
+        """Keep what people said; returns how much of it is new or has changed. What changed is judged again.
+
+        What was kept apart under the same id, such as a file that was half written, is an answer from then on.
+        """
         fresh = 0
         with self._write() as db:
             for one in annotations:
+                db.execute("DELETE FROM strays WHERE application=? AND id=?", (application, one.id))
                 answer = json.dumps(one.answer.as_dict(), sort_keys=True)
                 fresh += db.execute(
                     "INSERT INTO annotations VALUES (?,?,?,?,?,?,'new','') ON CONFLICT (application, id) DO UPDATE "

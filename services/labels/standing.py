@@ -13,6 +13,8 @@ from services.labels.office import Office
 from services.labels.publishing import newest_version, truths
 from services.labels.task import Task
 
+_MOST_NAMED = 5
+
 
 def standing(office: Office, application: str, *, now: datetime | None = None) -> dict[str, Any]:
     """How labelling of an application stands.
@@ -31,6 +33,7 @@ def standing(office: Office, application: str, *, now: datetime | None = None) -
         people.setdefault(one.annotation.digest, set()).add(one.annotation.annotator)
     done = sum(1 for d, names in people.items() if d in tasks and len(names) >= tasks[d].overlap)
     verdict = book.verdict(application)
+    strays = book.strays(application)
     aside = Counter(f"{one.annotation.annotator}: {one.reason}" for one in kept if one.fate == "aside")
     objects, name = office.place.datasets(application)
     newest = newest_version(objects, name, application)
@@ -46,7 +49,8 @@ def standing(office: Office, application: str, *, now: datetime | None = None) -
         "agreement": verdict.get("alpha"),
         "gate": verdict,
         "aside": dict(aside),
-        "strays": len(book.strays(application)),
+        "strays": len(strays),
+        "kept_apart": {stray.id: stray.reason[:200] for stray in strays[:_MOST_NAMED]},
         "offered": book.verdict(application).get("offered", {}),
         "version": newest.number if newest else None,
         "source": newest.source if newest else None,

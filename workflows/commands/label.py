@@ -70,7 +70,8 @@ def status(application: Application = DEFAULT_APPLICATION, url: Url = "", as_jso
     if found["missing"]:
         hint(f"{found['missing']} chosen inputs cannot be shown: are inputs kept by the log?")
     if found["strays"]:
-        hint(f"{found['strays']} answers belong to no task of ours and are kept apart")
+        named = [f"{name}: {reason}" for name, reason in found["kept_apart"].items()]
+        hint("\n  ".join([f"{found['strays']} answers are kept apart, such as", *named]))
     _tell_where()
 
 
@@ -166,7 +167,11 @@ def export_version(place: str, version: int, to: Path) -> int:
     objects = open_objects(place, ObjectStoreSettings.read())
     newest = newest_file(objects)
     number = version or (newest.number if newest else 0)
-    data = objects.get(version_name(number))
+    try:
+        data = objects.get(version_name(number))
+    except NotFound as error:
+        allowed = f"1 to {newest.number}" if newest else "none"
+        raise NotFound("there is no such version of the dataset", value=number, allowed=allowed) from error
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=".export-") as work:
         folder = Path(work) / "items"

@@ -68,6 +68,18 @@ def test_from_choosing_to_a_folder(cli: Cli, url: str, tmp_path: Path) -> None:
     assert len(list((tmp_path / "copy").rglob("3/*.png"))) == 11
     assert json.loads((tmp_path / "copy" / "provenance.json").read_text())["number"] == 1
     assert "this exists already" in cli("label", "export", tmp_path / "copy").err
+    done = cli("label", "export", tmp_path / "other", "--version", "7")
+    assert done.err == "error: there is no such version of the dataset (got 7); allowed: 1 to 1\n"
+
+
+def test_what_is_kept_apart_is_named_with_its_reason(cli: Cli, url: str, tmp_path: Path) -> None:
+    cli("label", "sync")
+    folder = tmp_path / "desk" / "digits" / "annotations"
+    folder.mkdir()
+    (folder / "ffff.ann.json").write_text("{}")
+    assert "1 answers new or changed" in cli("label", "sync").out
+    said = cli("label", "status").err
+    assert "1 answers are kept apart, such as\n  ffff.ann.json: it is about no task of ours\n" in said
 
 
 def test_what_the_service_refuses_is_one_line(cli: Cli, url: str) -> None:

@@ -62,6 +62,13 @@ def test_an_annotation_is_taken_once_and_judged_again_when_it_changes(book: Book
     assert {one.annotation.id: one.fate for one in book.annotations(APP)} == {"x": "new", "y": "aside"}
 
 
+def test_a_file_that_was_half_written_is_an_answer_once_it_is_whole(book: Book) -> None:
+    assert book.take(APP, [], [Stray("x", "it cannot be read", "{"), Stray("y", "no task", "")]) == 2
+    assert book.take(APP, [annotation("x")], [Stray("y", "no task", "")]) == 1
+    assert [stray.id for stray in book.strays(APP)] == ["y"]
+    assert [one.annotation.id for one in book.annotations(APP)] == ["x"]
+
+
 def test_strays_classes_places_and_events_are_kept_once(book: Book) -> None:
     for _ in range(2):
         book.take(APP, [], [Stray("s", "why", "x" * 9000)])
