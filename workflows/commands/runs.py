@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from services.common.errors import InvalidInput, NotFound, Refused, RookeryError
-from workflows.commands.console import duration, fail, local_time, print_json, print_table, say
+from workflows.commands.console import duration, fail, hint, local_time, print_json, print_table, say
 from workflows.commands.options import (
     Cluster,
     Context,
@@ -216,7 +216,14 @@ def conclude(place: Workplace, name: str, *, wait: bool, watch: bool, as_json: b
         return
     if not as_json:
         say(name)
-    run = follow(place, name, show=watch and not as_json)
+    try:
+        run = follow(place, name, show=watch and not as_json)
+    except KeyboardInterrupt:
+        hint(
+            f"{name} goes on: `rookery logs {name} --follow{place.option}` shows it, "
+            f"`rookery cancel {name}{place.option}` stops it"
+        )
+        raise
     if as_json:
         print_json(run_as_dict(run, place))
     if run.phase != "Succeeded":

@@ -94,22 +94,24 @@ def up(
 
     Args:
         progress: told (process, what happens).
-        packs: what runs besides the core; parts that were added before and still run stay.
+        packs: what runs besides the core; parts that were added before and still run stay as they were started.
 
     Raises:
         Conflict: a port is taken; the message names it, its owner and what to do.
         InvalidInput: no git checkout to begin from, or a state folder that cannot be made.
         Unavailable: a process ended or was not ready in time; those started now are stopped again.
     """
-    chosen_members(packs)
+    asked = chosen_members(packs)
     _make_folders(settings.home)
     with locked(settings.home):
         if ensure_remote(settings):
             progress("gitops", f"made {settings.gitops} from the checkout")
         _end_leftovers(settings, progress)
-        packs = tuple(dict.fromkeys([*packs, *_running_packs(settings)]))
-        ports = choose_ports(settings, known_ports(settings), choice, chosen_members(packs))
-        members = services.services(settings, ports, packs)
+        kept = _added_before(settings)
+        packs = tuple(dict.fromkeys([*packs, *(member.pack for member in kept)]))
+        chosen = tuple(member for member in MEMBERS if member in asked or member in kept)
+        ports = choose_ports(settings, known_ports(settings), choice, chosen)
+        members = services.services(settings, ports, packs, chosen)
         moved = place_environments(settings, choice, set(ports.values()), own_pids(settings))
         write_policies(settings, read_tip(settings.gitops))
         state = {"ports": ports, "packs": packs, "repository": str(settings.repository)}
@@ -232,13 +234,15 @@ def _last_packs(settings: PlatformSettings) -> tuple[str, ...]:
     return tuple(str(pack) for pack in packs if pack in PACKS) if isinstance(packs, list) else ()
 
 
-def _running_packs(settings: PlatformSettings) -> list[str]:
-    entries = {
-        member.pack: read_pid_file(settings.home / "pids" / f"{member.name}.json")
+def _added_before(settings: PlatformSettings) -> list[Member]:
+    """What was started of the packs of which anything runs, whatever the environment of this command says."""
+    started = {
+        member.name: entry[0]
         for member in MEMBERS
-        if member.pack
+        if member.pack and (entry := read_pid_file(settings.home / "pids" / f"{member.name}.json"))
     }
-    return [pack for pack, entry in entries.items() if entry and entry[0].alive()]
+    running = {member.pack for member in MEMBERS if member.name in started and started[member.name].alive()}
+    return [member for member in MEMBERS if member.name in started and member.pack in running]
 
 
 def require_made(settings: PlatformSettings) -> None:

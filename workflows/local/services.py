@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-from workflows.local.members import HOST, MEMBERS, NOTIFY, Place, chosen_members
+from workflows.local.members import HOST, MEMBERS, NOTIFY, Member, Place, chosen_members
 from workflows.local.processes import Process, read_pid_file
 from workflows.local.settings import REPOSITORY, PlatformSettings
 
@@ -76,9 +76,12 @@ class Service:
 
 
 def services(
-    settings: PlatformSettings, ports: Mapping[str, int], packs: tuple[str, ...] = ()
+    settings: PlatformSettings,
+    ports: Mapping[str, int],
+    packs: tuple[str, ...] = (),
+    members: Sequence[Member] | None = None,
 ) -> list[Service]:
-    """All processes, in the order in which people name them."""
+    """All processes of the packs, or the `members` named, in the order in which people name them."""
     place = Place(settings, ports)
     # Everybody may have something to tell people; who set another address keeps it.
     common = {"ROOKERY_NOTICES_URL": place.url(NOTIFY)} | environment(settings)
@@ -93,7 +96,7 @@ def services(
             member.says,
             member.patience,
         )
-        for member in chosen_members(packs)
+        for member in (chosen_members(packs) if members is None else members)
     ]
 
 

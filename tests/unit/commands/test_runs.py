@@ -67,6 +67,27 @@ def test_waiting_for_a_workflow_tells_a_refusal_from_a_failure(
     assert "because" in done.err
 
 
+def test_who_stops_waiting_hears_that_the_workflow_goes_on(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    file = tmp_path / "workflow.yaml"
+    file.write_text(
+        "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {generateName: x-}\n"
+        "spec: {entrypoint: a, templates: [{name: a, container: {image: rookery/x, command: ['true']}}]}\n"
+    )
+    monkeypatch.setattr("workflows.commands.runs.follow", interrupted)
+    done = cli("submit", "--file", file, "--wait")
+    assert done.code == 130
+    name = done.out.strip()
+    assert (
+        f"{name} goes on: `rookery logs {name} --follow` shows it, `rookery cancel {name}` stops it"
+        in done.err
+    )
+
+
 def test_watching_shows_how_far_a_long_step_is_without_every_line_of_it(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "workflow.yaml"
     script = "for n in $(seq 1 60); do echo epoch $n; sleep 0.05; done"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from services.common.errors import InvalidInput
 from services.common.settings import SERVICES
-from workflows.local import members
+from workflows.local import members, platform
 from workflows.local.members import CORE, MEMBERS, Member, Place, chosen_members, with_ports
+from workflows.local.pids import start_time
+from workflows.local.processes import Process, write_pid_file
 from workflows.local.services import services, step_configuration
 from workflows.local.settings import PlatformSettings
 
@@ -61,6 +64,17 @@ def test_who_labels_elsewhere_starts_no_label_studio(tmp_path: Path, monkeypatch
     monkeypatch.delenv("ROOKERY_LABELS_STUDIO_URL")
     monkeypatch.setenv("ROOKERY_LABELS_DESK", str(tmp_path / "desk"))
     assert "label-studio" not in ports("labels")
+
+
+def test_a_part_that_runs_stays_as_it_was_started(tmp_path: Path) -> None:
+    settings = PlatformSettings(home=tmp_path)
+    assert platform._added_before(settings) == []
+    write_pid_file(tmp_path / "pids" / "labels.json", Process(os.getpid(), start_time(os.getpid()) or ""))
+    assert [member.name for member in platform._added_before(settings)] == ["labels"]
+    write_pid_file(tmp_path / "pids" / "label-studio.json", Process(os.getpid(), "1"))
+    assert [member.name for member in platform._added_before(settings)] == ["labels", "label-studio"]
+    (tmp_path / "pids" / "labels.json").unlink()
+    assert platform._added_before(settings) == []
 
 
 def test_a_part_runs_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
