@@ -70,8 +70,12 @@ def status(application: Application = DEFAULT_APPLICATION, url: Url = "", as_jso
     if found["missing"]:
         hint(f"{found['missing']} chosen inputs cannot be shown: are inputs kept by the log?")
     if found["strays"]:
-        named = [f"{name}: {reason}" for name, reason in found["kept_apart"].items()]
-        hint("\n  ".join([f"{found['strays']} answers are kept apart, such as", *named]))
+        named = [f"{name}: {reason}" for name, reason in found.get("kept_apart", {}).items()]
+        hint(
+            "\n  ".join(
+                [f"{found['strays']} answers are kept apart" + (", such as" if named else ""), *named]
+            )
+        )
     _tell_where()
 
 
