@@ -1,11 +1,13 @@
 """What the prediction log and the shadow cost a request: the same bundle served without and with them, in short turns.
 
-    python tests/bench/bench_log.py [--turns 30] [--seconds 1] [--json FILE]
+    python tests/bench/bench_log.py [--turns 30] [--seconds 1] [--paced] [--json FILE]
 
 Needs `wrk`. Turns alternate, so what else the machine does falls on all; figures are medians over turns, and ratios are
 medians of the ratios to the turn without anything beside them. *Everything* is the log, the inputs kept, and a copy of
-the inputs to a canary that answers and logs on the same machine. Before them the same without HTTP: the least time of
-many short rounds of one digit's way from bytes to JSON.
+the inputs to a canary that answers and logs on the same machine. One and eight clients ask as fast as they are
+answered; the four of the last rows pause between requests, as clients do (`--paced`: these rows alone).
+
+Before them the same without HTTP: the least time of many short rounds of one digit's way from bytes to JSON.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ _LUA = """
 wrk.method = "POST"
 local file = io.open("{body}", "rb")
 wrk.body = file:read("*a")
+delay = function() return {pause} end
 done = function(summary, latency, requests)
   local bad = summary.errors.connect + summary.errors.read + summary.errors.status + summary.errors.timeout
   io.write(string.format("RESULT %d %d %d %d\\n", summary.requests, bad, latency:percentile(50),
@@ -91,6 +94,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=30)
     parser.add_argument("--seconds", type=int, default=1)
+    parser.add_argument("--paced", action="store_true")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     results: dict[str, Any] = {}
@@ -110,24 +114,25 @@ def main() -> int:
         folder = Path(name)
         clip = serve_models.SOUNDS["10 s clip, mel-cnn"]
         cases = (
-            ("digit, tiny network", serve_models.tiny_digits, serve_models.digit_png(3)),
-            ("digit, family cnn", serve_models.cnn_digits, serve_models.digit_png(3)),
-            ("10 s clip, mel-cnn", clip, serve_models.clip()),
+            ("digit, tiny network", serve_models.tiny_digits, serve_models.digit_png(3), 20),
+            ("digit, family cnn", serve_models.cnn_digits, serve_models.digit_png(3), 20),
+            ("10 s clip, mel-cnn", clip, serve_models.clip(), 200),
         )
-        for number, (title, make, data) in enumerate(cases):
+        for number, (title, make, data, pause) in enumerate(cases):
             here = folder / str(number)
             here.mkdir()
             bundle = make(here)
             (here / "body").write_bytes(data)
-            (here / "post.lua").write_text(_LUA.format(body=here / "body"))
             without = serve(bundle, here).start()
             with_log = serve(bundle, here, log_dir=str(here / "spool"), log_bytes=str(8 << 30)).start()
             logged = {"log_bytes": str(8 << 30), "log_inputs": "true"}
             canary = serve(bundle, here, log_dir=str(here / "canary"), **logged).start()
             every = serve(bundle, here, log_dir=str(here / "every"), shadow_url=canary.url, **logged).start()
             try:
-                for clients in (1, 8):
+                for clients, waits in ((4, pause),) if options.paced else ((1, 0), (8, 0), (4, pause)):
                     sides = (without, with_log, every)
+                    script = _LUA.replace("{body}", str(here / "body")).replace("{pause}", str(waits))
+                    (here / "post.lua").write_text(script)
                     results[f"{title}, {clients}"] = compare(title, clients, sides, here, options)
             finally:
                 for server in (without, with_log, every, canary):
