@@ -155,6 +155,7 @@ class Service:
             *asked.span(),
             version=asked.version,
             slow_quantile=self.settings.slow_quantile,
+            slow_floor=self.settings.slow_floor_seconds,
             policy=self.settings.policy(),
             questions=asked_questions(without),
         )

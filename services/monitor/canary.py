@@ -43,6 +43,7 @@ def judge_canary(
     *,
     version: str,
     slow_quantile: float,
+    slow_floor: float = 0.0,
     policy: judge.Policy,
     questions: Sequence[judge.Question] = judge.QUESTIONS,
 ) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def judge_canary(
         said(archive, application, production, begin, end),
         said(archive, application, canary, begin, end),
         slow_quantile=slow_quantile,
+        slow_floor=slow_floor,
     )
     return {
         "application": application,
@@ -92,11 +94,13 @@ def outcomes_of(
     canary_truth: Mapping[bytes, set[str]],
     *,
     slow_quantile: float,
+    slow_floor: float = 0.0,
 ) -> tuple[dict[str, Counter[int]], dict[str, Any]]:
     """Counts for each question of the judge, and how they were found.
 
     An answer is slow if it took longer than the quantile of every second one of production's answers; these are then
-    no part of the comparison, so the threshold owes nothing to what it is applied to.
+    no part of the comparison, so the threshold owes nothing to what it is applied to. No answer within `slow_floor`
+    seconds is slow: where production needs half a millisecond, the pauses of a machine would decide.
     """
     answered = [request.seconds for request in production if not request.failed]
     outcomes: dict[str, Counter[int]] = {}
@@ -106,7 +110,8 @@ def outcomes_of(
         bucket=_BUCKET_MS,
     )
     calibration = answered[::2]
-    threshold = float(np.quantile(calibration, slow_quantile)) if calibration else 0.0
+    quantile = float(np.quantile(calibration, slow_quantile)) if calibration else 0.0
+    threshold = max(quantile, slow_floor)
     outcomes["slow"] = judge.pair(
         [(r.time, r.seconds > threshold) for r in [r for r in production if not r.failed][1::2]],
         [(r.time, r.seconds > threshold) for r in canary if not r.failed],

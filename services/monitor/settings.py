@@ -55,6 +55,9 @@ class MonitorSettings(ClosedSettings):
     slow_quantile: float = Field(
         0.95, gt=0, lt=1, description="an answer is slow above this quantile of production's latency"
     )
+    slow_floor_seconds: float = Field(
+        0.01, ge=0, le=60, description="no answer within this time is slow, however fast production is"
+    )
 
     watch_seconds: float = Field(
         300.0, gt=0, le=86_400, description="pause between comparisons of every environment, for /metrics"

@@ -47,6 +47,15 @@ def test_a_canary_like_production_is_promoted(archive: Archive) -> None:
     assert found["same_inputs"] == 1500
 
 
+@pytest.mark.parametrize(("floor", "expected"), [(0.0, "roll back"), (0.01, "promote")])
+def test_milliseconds_are_slow_only_above_the_floor(archive: Archive, floor: float, expected: str) -> None:
+    put(archive, "production", [prediction(n, seconds=0.0005) for n in range(2000)])
+    put(archive, "canary", [prediction(n, seconds=0.003) for n in range(1500)])
+    found = verdict(archive, slow_floor=floor)
+    assert found["verdict"] == expected, found["reasons"]
+    assert found["slow_seconds"] == pytest.approx(max(0.0005, floor))
+
+
 def test_a_verification_is_no_traffic(archive: Archive) -> None:
     archive.references.add(reference(golden=range(8)))
     put(archive, "production", answers(2000))
