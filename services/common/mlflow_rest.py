@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import httpx
 
-from services.common.errors import NotFound, RookeryError, Unavailable
+from services.common.errors import InvalidInput, NotFound, RookeryError, Unavailable
 from services.common.mlflow_answers import is_collision, is_missing, message_of, object_of
 from services.common.patience import pauses
 
@@ -219,8 +219,13 @@ class MlflowClient:
         """One version with its `tags` as a mapping.
 
         Raises:
+            InvalidInput: this is no number of a version.
             NotFound: there is no such version.
         """
+        if not (version.isascii() and version.isdecimal() and len(version) < 10):
+            raise InvalidInput(
+                f"this is no version of {name}", value=version, allowed="a whole number, such as 3"
+            )
         found = self._get("/model-versions/get", {"name": name, "version": version}, missing_ok=True)
         if found is None:
             raise NotFound(f"the registry has no such version of {name}", value=version)

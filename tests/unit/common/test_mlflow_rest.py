@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
-from services.common.errors import NotFound, Unavailable
+from services.common.errors import InvalidInput, NotFound, Unavailable
 from services.common.mlflow_rest import MlflowClient, MlflowError
 
 RUN = {"info": {"run_id": "r", "artifact_uri": "mlflow-artifacts:/1/r/artifacts"}}
@@ -16,6 +16,18 @@ def _client(answer: Answer, patience: float = 0) -> MlflowClient:
     client = MlflowClient("http://mlflow", patience_seconds=patience)
     client._http = httpx.Client(base_url="http://mlflow", transport=httpx.MockTransport(answer))
     return client
+
+
+@pytest.mark.parametrize("version", ["two", "", "-1", "1.0", "1&name=other", "9" * 30, "٣"])
+def test_what_is_no_version_is_said_before_mlflow_is_asked(version: str) -> None:
+    def nobody(_: httpx.Request) -> httpx.Response:
+        raise AssertionError("MLflow is asked")
+
+    with (
+        _client(nobody) as client,
+        pytest.raises(InvalidInput, match=r"no version of digits.*a whole number"),
+    ):
+        client.version("digits", version)
 
 
 @pytest.mark.parametrize("body", [b"<html>sign in</html>", b"[1]", b"", b"null"])
