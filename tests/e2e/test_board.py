@@ -80,7 +80,7 @@ def test_from_a_training_to_production_and_back_by_buttons(running: Platform, pa
     page.goto("/rollback?application=digits&environment=production")
     page.get_by_label("Why").fill("only to see it")
     page.get_by_role("button", name="Roll back production").click()
-    ended(page, "failed")
+    ended(page, "refused")
     expect(page.locator('[data-part="run"]')).to_contain_text("no earlier good release to go back to")
 
     page.goto("/actions")
