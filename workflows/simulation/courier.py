@@ -57,9 +57,10 @@ class Courier:
                 # A server writes an input after its record; one that no record has stays.
                 latest = latest if path.exists() else time.monotonic()
             quiet = time.monotonic() - latest > _QUIET_SECONDS
-            if quiet and (until is None or carried.get(until[0], 0) >= until[1]):
+            enough = until is None or carried.get(until[0], 0) >= until[1]
+            if quiet and enough:
                 return carried
-            if until is not None and time.monotonic() > end:
+            if until is not None and not enough and time.monotonic() > end:
                 raise Unavailable(
                     f"the log of {until[0]} did not come within {_PATIENCE_SECONDS:g} s",
                     value=carried.get(until[0], 0),
