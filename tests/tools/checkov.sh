@@ -4,6 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 lock=requirements/checkov.lock
 stamp=$(sha256sum "$lock" | cut -c1-16)
+mkdir -p .cache
+exec 9>.cache/checkov.lock
+flock 9
 if [ "$(cat .cache/checkov/rookery-stamp 2>/dev/null || true)" != "$stamp" ]; then
   uv=.cache/uv/bin/uv
   if [ ! -x "$uv" ]; then

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import io
 import os
 import uuid
 from collections.abc import Callable, Iterator
@@ -103,10 +104,8 @@ class BlobStore:
         folder = self.root / "tmp"
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
-        path = folder / uuid.uuid4().hex
-        with path.open("wb", buffering=0) as raw:
-            # Held as long as the writer lives, so that the next one knows what was left by a killed process.
-            fcntl.flock(raw, fcntl.LOCK_EX)
+        path, raw = _held(folder)
+        with raw:
             try:
                 with open(raw.fileno(), "wb", buffering=1 << 20, closefd=False) as file:
                     yield path, file
@@ -134,6 +133,18 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _held(folder: Path) -> tuple[Path, io.FileIO]:
+    """A new file, locked as long as its writer lives: the next one knows so what was left by a killed process."""
+    while True:
+        # Never a name twice: who swept the first one may still be about to remove what has its name.
+        path = folder / uuid.uuid4().hex
+        raw = path.open("wb", buffering=0)
+        fcntl.flock(raw, fcntl.LOCK_EX)
+        if os.fstat(raw.fileno()).st_nlink:
+            return path, raw
+        raw.close()
 
 
 def _sweep(folder: Path) -> None:

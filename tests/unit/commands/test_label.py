@@ -19,6 +19,7 @@ from tests.support.asgi import serving
 from tests.support.cli import Cli
 from tests.support.label_studio import facts
 from tests.support.labelling import Log, shifted_png
+from tests.support.receivers import wait_until
 from workflows.commands.label import export_version, folder_name
 
 
@@ -40,7 +41,10 @@ def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         poll_seconds=3600,
         quiet_seconds=3600,
     )
-    with serving(create_app(settings, ObjectStoreSettings())) as client:
+    app = create_app(settings, ObjectStoreSettings())
+    with serving(app) as client:
+        # The service looks around by itself once at its start: what it would find then, no command could.
+        wait_until("the service looked around", lambda: app.state.service.clerk.last > 0)
         monkeypatch.setenv("ROOKERY_LABELS_URL", str(client.base_url))
         yield str(client.base_url)
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,14 @@ def test_what_a_killed_writer_left_is_swept_and_a_living_one_is_let_be(tmp_path:
     assert len(left_over(tmp_path)) == 2
     assert not list((tmp_path / "tmp").iterdir())
     assert store.has(kept)
+
+
+def test_who_sweeps_takes_nothing_from_those_who_write(tmp_path: Path) -> None:
+    def write(writer: int) -> list[str]:
+        return [BlobStore(tmp_path).write_bytes(b"%d %d" % (writer, number)) for number in range(100)]
+
+    with ThreadPoolExecutor(8) as pool:
+        digests = [digest for written in pool.map(write, range(8)) for digest in written]
+    assert len(set(digests)) == 800
+    assert all(BlobStore(tmp_path).has(digest) for digest in digests)
+    assert not list((tmp_path / "tmp").iterdir())
