@@ -38,6 +38,7 @@ from services.monitor.shadow import compare_shadow
 from services.monitor.telemetry import Gauges, exposition
 from services.monitor.watch import Watch
 from services.monitor.windows import Window, compare_window
+from services.monitor.writers import Writers
 
 _DAY = timedelta(days=1)
 _MOST_JUDGED = timedelta(days=31)
@@ -189,20 +190,21 @@ def create_app(settings: MonitorSettings, store: ObjectStoreSettings | None = No
     add_error_answers(app)
     app.add_middleware(KnownHosts, hosts=settings.known_hosts())
     reads = Bearer(settings.token, "what was served is told to those who know the token", people=True)
-    _add_taking(app, Bearer(settings.token, "the log is taken from servers that know the token"))
+    _add_taking(app, Writers(settings.token))
     _add_answers(app, reads)
     _add_pages(app, reads)
     _add_operation(app)
     return app
 
 
-def _add_taking(app: FastAPI, bearer: Bearer) -> None:
-    takes: dict[str, Any] = {"status_code": 201, "openapi_extra": _PUT, "dependencies": [Depends(bearer)]}
+def _add_taking(app: FastAPI, writers: Writers) -> None:
+    takes: dict[str, Any] = {"status_code": 201, "openapi_extra": _PUT, "dependencies": [Depends(writers)]}
 
     @app.put("/segments/{name}", summary="Take a segment of a prediction log", **takes)
-    async def segment(request: Request, name: str) -> dict[str, str]:
+    async def segment(request: Request, name: str, environment: str = Depends(writers)) -> dict[str, str]:
         data = await _body(request, MOST_BYTES)
-        return {"segment": await run_in_threadpool(_service(request).keeper.take_segment, data)}
+        keeper = _service(request).keeper
+        return {"segment": await run_in_threadpool(keeper.take_segment, data, environment)}
 
     @app.put("/references/{name}", summary="Take the reference of a bundle", **takes)
     async def reference(request: Request, name: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from services.common.bearer import Unauthorized
 from services.common.errors import IntegrityError, InvalidInput, RookeryError, TooLarge, Unavailable
 from services.monitor.archive import Archive, input_name
 from services.monitor.reference import parse_reference
@@ -50,9 +51,22 @@ class Keeper:
         self._ended.set()
         self._thread.join(30)
 
-    def take_segment(self, data: bytes) -> str:
-        """Archive a segment; returns its name. A segment that came before is not archived twice."""
+    def take_segment(self, data: bytes, environment: str = "") -> str:
+        """Archive a segment; returns its name. A segment that came before is not archived twice.
+
+        Args:
+            environment: the one it must be of, such as "birds-canary"; empty: any.
+
+        Raises:
+            TooLarge, InvalidInput: as `parse_segment`.
+            Unauthorized: it is of another environment.
+        """
         segment = parse_segment(data)
+        wrote = f"{segment.head.application}-{segment.head.environment}"
+        if environment not in ("", wrote):
+            raise Unauthorized(
+                "this token is for the log of another environment", value=wrote, allowed=environment
+            )
         fresh = self.archive.put(segment)
         with self._lock:
             self.counts["segments" if fresh else "repeated"] += 1

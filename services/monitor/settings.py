@@ -21,7 +21,7 @@ class MonitorSettings(ClosedSettings):
     port: int = Field(9095, ge=0, le=65535, description="port to listen on; 0: any free one")
     token: SecretStr = Field(
         SecretStr(""),
-        description="what servers must say to hand over their log, and others to read; required beyond this machine",
+        description="what those must say who read; the tokens of servers follow from it; required beyond this machine",
     )
     store: str = Field(
         ".rookery/monitor", description="folder, or s3://bucket/prefix, that the prediction log is kept in"

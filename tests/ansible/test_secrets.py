@@ -10,7 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
+from services.monitor.writers import server_token
 from tests.ansible.support import ANSIBLE, program
 
 making = program("secrets", "make_secrets.py")
@@ -137,8 +139,9 @@ def test_servers_of_every_environment_can_hand_over_their_log(
     logs = {place: kubectl.secrets[place, "prediction-log"] for place in ("digits-staging", "birds-canary")}
     keys = {data["ROOKERY_SERVE_LOG_KEY"] for data in logs.values()}
     assert len(keys) == 2
-    for data in logs.values():
-        assert data["ROOKERY_SERVE_LOG_TOKEN"] == kubectl.secrets["rookery", "monitor"]["token"]
+    token = SecretStr(kubectl.secrets["rookery", "monitor"]["token"])
+    for place, data in logs.items():
+        assert data["ROOKERY_SERVE_LOG_TOKEN"] == server_token(token, place)
         assert data["ROOKERY_SERVE_LOG_INPUTS"] == "true"
     said = capsys.readouterr().out
     assert not any(value in said for data in logs.values() for value in data.values())

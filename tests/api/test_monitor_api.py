@@ -9,10 +9,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from services.data.store import ObjectStoreSettings
+from services.monitor.__main__ import main
 from services.monitor.app import create_app
 from services.monitor.settings import MonitorSettings
+from services.monitor.writers import server_token
 from tests.support.asgi import serving
 from tests.support.predictions import drawn, prediction, reference, segment
 
@@ -197,3 +200,31 @@ def test_a_store_that_is_away_is_said_and_nothing_is_lost(tmp_path: Path) -> Non
 def test_a_window_of_now_is_the_default(http: httpx.Client) -> None:
     found = http.get("/drift?application=birds").json()
     assert abs((datetime.fromisoformat(found["to"]) - datetime.now(UTC)).total_seconds()) < 60
+
+
+def test_a_servers_token_hands_over_its_own_log_and_does_nothing_else(http: httpx.Client) -> None:
+    http.headers["authorization"] = f"Bearer {server_token(SecretStr(TOKEN), 'birds-canary')}"
+    assert put(http, segment(drawn(60), environment="canary")).status_code == 201
+    answer = put(http, segment(drawn(60), environment="production"))
+    assert (answer.status_code, answer.json()["value"]) == (401, "'birds-production'")
+    for path in ("/environments", "/drift?application=birds", "/"):
+        assert http.get(path).status_code == 401
+    http.headers["authorization"] = f"Bearer {TOKEN}"
+    assert http.get("/environments").json() == [{"application": "birds", "environment": "canary"}]
+
+
+@pytest.mark.parametrize("said", ["birds-canary.", "birds-production.{}", ".{}", "{}", "birds-canary.{}."])
+def test_nobody_makes_a_servers_token_for_another_environment(http: httpx.Client, said: str) -> None:
+    code = server_token(SecretStr(TOKEN), "birds-canary").rpartition(".")[2]
+    http.headers["authorization"] = f"Bearer {said.format(code)}"
+    assert put(http, segment(drawn(60), environment="canary")).status_code == 401
+
+
+def test_what_servers_say_is_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--server-token", "birds-canary"]) == 1
+    assert "set ROOKERY_MONITOR_TOKEN" in capsys.readouterr().err
+    monkeypatch.setenv("ROOKERY_MONITOR_TOKEN", TOKEN)
+    assert main(["--server-token", "birds-canary"]) == 0
+    assert capsys.readouterr().out == server_token(SecretStr(TOKEN), "birds-canary") + "\n"

@@ -13,11 +13,13 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from services.bundle.reader import read_bundle
 from services.common.errors import InvalidInput
 from services.media.prepare import prepare
 from services.monitor import skew
+from services.monitor.writers import server_token
 from services.serve.log import BATCH
 from tests.support.bundles import digit_label, digit_png, tiny_audio_bundle, tiny_image_bundle, tone_wav
 from tests.support.monitoring import minio, monitor
@@ -158,7 +160,8 @@ def test_over_http_into_minio_with_the_store_away_for_a_while(
     keys = (client["ROOKERY_S3_ACCESS_KEY"], client["ROOKERY_S3_SECRET_KEY"])
     Minio(client["ROOKERY_S3_ENDPOINT"], *keys, secure=False).make_bucket("rookery")
     watcher = started(monitor(tmp_path, store="s3://rookery/monitor", token=TOKEN, environment=client))
-    settings = logged(tmp_path, log_url=watcher.url, log_token=TOKEN)
+    said = server_token(SecretStr(TOKEN), "digits-production")
+    settings = logged(tmp_path, log_url=watcher.url, log_token=said)
     server = started(serve(tiny_image_bundle(tmp_path), tmp_path, **settings))
     for number in range(20):
         ask(server, digit_png(number))

@@ -10,6 +10,8 @@ environments log them, KEEP_INPUTS whether with the inputs.
 """
 
 import base64
+import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -147,7 +149,7 @@ def main() -> None:
     logged = os.environ.get("PREDICTIONS") == "logged"
     for namespace in environments(Path(os.environ["TREE"])):
         if logged:
-            log(namespace, monitor["token"], inputs=os.environ["KEEP_INPUTS"])
+            log(namespace, server_token(monitor["token"], namespace), inputs=os.environ["KEEP_INPUTS"])
         elif read(namespace, LOG):
             kubectl("delete", "secret", LOG, "--namespace", namespace)
             print(f"{namespace}/{LOG} removed")
@@ -185,6 +187,11 @@ def environments(tree: Path) -> list[str]:
     }
     listed = kubectl("get", "namespaces", "--selector", "rookery/environment", "--output", "json")
     return sorted(names | {item["metadata"]["name"] for item in json.loads(listed)["items"]})
+
+
+def server_token(token: str, environment: str) -> str:
+    """Return what the servers of one environment say to the monitor, good for handing over its own log alone."""
+    return f"{environment}.{hmac.new(token.encode(), environment.encode(), hashlib.sha256).hexdigest()}"
 
 
 def log(namespace: str, token: str, inputs: str) -> None:
