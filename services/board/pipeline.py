@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from services.common.errors import RookeryError
 from workflows.commands.templates import RENDERED
-from workflows.local.nodes import SKIPPED, SUCCEEDED, Node
+from workflows.local.nodes import SKIPPED, SUCCEEDED, Node, said
 from workflows.local.runs import Run
 from workflows.local.templates import TemplateStore
 
@@ -114,9 +114,8 @@ def _stage(name: str, nodes: Sequence[Node], run: Run, *, cleanup: bool = False)
         return Stage(name, PASSED_BY if run.done else PLANNED, cleanup=cleanup)
     node = mine[-1]
     tries = len(node.children) if node.type == "Retry" else 1
-    return Stage(
-        name, _state(node, run), node.started, node.finished, tries, cleanup, node.message.split("\n")[0][:200], node.id
-    )  # fmt: skip
+    note = (said(node.message) or node.message).split("\n")[0][:200]
+    return Stage(name, _state(node, run), node.started, node.finished, tries, cleanup, note, node.id)
 
 
 def _state(node: Node, run: Run) -> str:

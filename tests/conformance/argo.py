@@ -21,6 +21,7 @@ from workflows.cluster.api import Kubernetes
 from workflows.cluster.kubeconfig import load_access
 from workflows.cluster.texts import with_texts
 from workflows.cluster.workflows import run_of
+from workflows.local.nodes import said
 from workflows.local.runs import Run
 from workflows.templating import IMAGE, SERVICE_ACCOUNT
 
@@ -70,6 +71,8 @@ def shown(run: Run) -> dict[str, Any]:
             one["outputs"] = node.parameters
         if node.result is not None:
             one["result"] = node.result
+        if why := said(node.message):
+            one["said"] = why
         nodes[node.name.replace(run.name, "$", 1)] = one
     return {"phase": run.phase, "nodes": nodes}
 

@@ -18,7 +18,7 @@ from workflows.cluster.api import Kubernetes, Object
 from workflows.cluster.texts import with_texts
 from workflows.local.manifest import read_yaml
 from workflows.local.models import Parameter, nearest
-from workflows.local.nodes import PENDING, SUCCEEDED, Node
+from workflows.local.nodes import PENDING, SUCCEEDED, Node, said
 from workflows.local.runs import LogLine, Run, failed_step
 from workflows.local.workflow import bind_parameters
 
@@ -135,7 +135,9 @@ class ClusterWorkflows:
         step = failed_step(run) or next((n for n in run.nodes if n.type == "Skipped" and n.failed), None)
         if step is None:
             return run.message
-        last = self.last_line(run, step) if "exit code" in step.message else ""
+        last = said(step.message)
+        if not last and "exit code" in step.message:
+            last = self.last_line(run, step)
         return f"{step.display_name}: {last or step.message}"
 
     def cancel(self, name: str) -> None:

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from services.common.errors import Unavailable
 from workflows.commands.console import coloured, console, duration
+from workflows.local.nodes import said
 
 if TYPE_CHECKING:
     from workflows.commands.workplace import Workplace
@@ -139,11 +140,15 @@ def steps(run: Run) -> list[Node]:
     return sorted(shown, key=lambda node: node.started)
 
 
+def _message(node: Node) -> str:
+    return first_line(said(node.message) or node.message)
+
+
 def _said(node: Node, run: Run, place: Workplace) -> str:
     if node in run.waiting:
         return first_line(node.message) or f"waits for `rookery approve {run.name}`"
     if node.phase != "Running" or node.type != "Pod":
-        return first_line(node.message)
+        return _message(node)
     return first_line(place.last_line(run, node))
 
 
@@ -160,8 +165,8 @@ class _Changes:
             if self._seen.get(node.id) != node.phase:
                 self._seen[node.id] = node.phase
                 took = f" after {duration(node.finished - node.started)}" if node.finished else ""
-                said = _said(node, run, self._place) if node in run.waiting else first_line(node.message)
-                line = f"  {label(node)}: {node.phase}{took} {said}"
+                news = _said(node, run, self._place) if node in run.waiting else _message(node)
+                line = f"  {label(node)}: {node.phase}{took} {news}"
                 console().print(Text(line.rstrip()))
             if node.phase == "Running" and node.type == "Pod":
                 self._speak(node, _said(node, run, self._place))

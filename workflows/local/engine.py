@@ -22,7 +22,7 @@ from services.common.errors import Conflict, RookeryError
 from services.common.locks import take
 from workflows.local.control import approve, cancel, resume, submit
 from workflows.local.journal import Journal, read_journal
-from workflows.local.launching import RUNNERS, prepare, read_outputs, read_result, step_deadline
+from workflows.local.launching import RUNNERS, prepare, read_message, read_outputs, read_result, step_deadline
 from workflows.local.models import Template
 from workflows.local.mutexes import Mutexes
 from workflows.local.nodes import ERROR, EXITED, FAILED, PENDING, RUNNING, SUCCEEDED, Node
@@ -168,19 +168,19 @@ class Engine:
             outputs, missing = {}, str(error)
         else:
             missing = ""
-        phase, message = self._verdict(end, missing)
+        phase, message = self._verdict(end, missing, read_message(folder))
         self.scheduler.finish_pod(node, template, outputs)
         self.state.mark(node, phase, message)
         for name in ("work", "tmp"):
             shutil.rmtree(folder / name, ignore_errors=True)
 
-    def _verdict(self, end: Exit, missing: str) -> tuple[str, str]:
+    def _verdict(self, end: Exit, missing: str, why: str) -> tuple[str, str]:
         if end.reason == "deadline":
             return FAILED, "Pod was active on the node longer than the specified deadline"
         if end.reason == "stopped":
             return FAILED, self.scheduler.why_over() if self.scheduler.over() else "the step was stopped"
         if end.code != 0:
-            return FAILED, f"{EXITED} (exit code {end.code})"
+            return FAILED, f"{EXITED} (exit code {end.code})" + (f": {why}" if why else "")
         return (ERROR, missing) if missing else (SUCCEEDED, "")
 
     def _result_wanted(self, node: Node) -> bool:

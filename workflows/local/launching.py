@@ -6,11 +6,13 @@ folder, wherever the template's command, arguments, source, environment or worki
 in the template's text before values are put in: a parameter's value is never rewritten, and no declared path can lead
 out of the step's folder.
 
-The environment holds PATH, HOME, LANG, TMPDIR and PYTHONPATH (what the image gives), then `envFrom`, then `env`.
+The environment holds PATH, HOME, LANG, TMPDIR and PYTHONPATH (what the image gives), then where /dev/termination-log
+lies, then `envFrom`, then `env`.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -22,9 +24,11 @@ from workflows.local.process import PACKAGE_ROOT
 from workflows.local.substitution import substitute
 from workflows.local.supervisor import GRACE_SECONDS, RESULT_LIMIT, StepSpec
 from workflows.local.workflow import image_allowed, read_config
+from workflows.steps.outcome import MESSAGE_FILE
 
 HERA_OUTPUTS = "hera__outputs_directory"
 RUNNERS = ("workflows.steps.run", "hera.workflows.runner")
+_MESSAGE_BYTES = 4096
 Rewrite = Callable[[str], str]
 
 
@@ -35,6 +39,7 @@ def path_rewriter(template: Template, folder: Path) -> Rewrite:
     paths = {p.value_from.path for p in template.outputs.parameters if p.value_from and p.value_from.path}
     paths |= {e.value for e in pod.env if e.name == HERA_OUTPUTS and e.value}
     paths |= {mount.mount_path.rstrip("/") for mount in pod.volume_mounts}
+    paths.add(MESSAGE_FILE)
     absolute = sorted((p for p in paths if p.startswith("/") and p != "/"), key=len, reverse=True)
     if not absolute:
         return lambda text: text
@@ -74,6 +79,9 @@ def prepare(
         path.parent.mkdir(parents=True, exist_ok=True)
     for mount in pod.volume_mounts:
         Path(rewrite(mount.mount_path.rstrip("/"))).mkdir(parents=True, exist_ok=True)
+    message = message_file(folder)
+    message.parent.mkdir(parents=True, exist_ok=True)
+    message.touch()
     argv = [final(text) for text in (*pod.command, *pod.args)]
     if template.script is not None:
         source = folder / "script"
@@ -94,6 +102,7 @@ def environment(pod: Container, final: Rewrite, folder: Path, config: Path) -> d
     env = {
         "PATH": f"{home}:/usr/local/bin:/usr/bin:/bin", "HOME": str(folder / "work"), "LANG": "C.UTF-8",
         "TMPDIR": str(folder / "tmp"), "PYTHONPATH": str(PACKAGE_ROOT), "PYTHONUNBUFFERED": "1",
+        "ROOKERY_TERMINATION_LOG": str(message_file(folder)),
     }  # fmt: skip
     for source in pod.env_from:
         if source.config_map_ref is not None:
@@ -180,6 +189,21 @@ def read_result(folder: Path) -> str:
         with (folder / "stdout.log").open("rb") as file:
             return file.read(RESULT_LIMIT).decode(errors="replace").rstrip("\n")
     except FileNotFoundError:
+        return ""
+
+
+def message_file(folder: Path) -> Path:
+    """Where a step writes why it ends as it does."""
+    return folder / "outputs" / MESSAGE_FILE.lstrip("/")
+
+
+def read_message(folder: Path) -> str:
+    """Why a step ended as it did, in its own words: the last 4 KiB of them, as the kubelet reads it; mostly none."""
+    try:
+        with message_file(folder).open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _MESSAGE_BYTES))
+            return file.read(_MESSAGE_BYTES).decode(errors="replace")
+    except OSError:
         return ""
 
 

@@ -60,6 +60,11 @@ class Node:
         return asdict(self)
 
 
+def said(message: str) -> str:
+    """What a step's own process gave as the reason of its failure, by its node's message; empty if it gave none."""
+    return message.partition("): ")[2].strip() if message.startswith(f"{EXITED} (exit code ") else ""
+
+
 def was_stopped(message: str) -> bool:
     """Whether a message says that somebody ended the workflow, which is no failure of its own."""
     return message.startswith(_STOPPED)

@@ -14,7 +14,7 @@ from typing import Any
 from services.common.errors import IntegrityError, NotFound
 from workflows.local.journal import read_journal
 from workflows.local.models import nearest
-from workflows.local.nodes import COMPLETED, ERROR, EXITED, PENDING, SUCCEEDED, Node, was_stopped
+from workflows.local.nodes import COMPLETED, ERROR, EXITED, PENDING, SUCCEEDED, Node, said, was_stopped
 from workflows.local.pids import start_time
 from workflows.local.state import State
 from workflows.local.workflow import Workflow
@@ -228,8 +228,8 @@ def root_cause(home: Path, run: Run) -> str:
     step = failed_step(run) or next((n for n in run.nodes if n.type == "Skipped" and n.failed), None)
     if step is None:
         return run.message
-    last = ""
-    if step.message.startswith(EXITED):
+    last = said(step.message)
+    if not last and step.message.startswith(EXITED):
         for line in logs(home, run.name, step.name):
             last = line.text.strip() or last
     return f"{step.display_name}: {last or step.message}"

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from services.common.mlflow_rest import MlflowClient
-from workflows.local.nodes import was_stopped
+from workflows.local.nodes import said, was_stopped
 from workflows.steps import news
 from workflows.steps.outcome import say, workflow_step
 from workflows.steps.settings import StepSettings
@@ -100,7 +100,7 @@ def record(
 
 
 def failed_nodes(failures: str) -> list[str]:
-    """One line for each failed node: its name and message."""
+    """One line for each failed node: its name, and why it says that it failed, else Argo's message."""
     try:
         nodes = json.loads(failures)
     except ValueError:
@@ -110,7 +110,7 @@ def failed_nodes(failures: str) -> list[str]:
     if not isinstance(nodes, list):
         return []
     return [
-        f"{node.get('displayName', '?')}: {node.get('message', '')}"
+        f"{node.get('displayName', '?')}: {said(str(node.get('message', ''))) or node.get('message', '')}"
         for node in nodes
         if isinstance(node, dict)
     ]

@@ -1,15 +1,21 @@
 """How a step ends: with outputs, with a result that is not tried again, or with a fault that may pass."""
 
 import functools
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from pathlib import Path
+from typing import NoReturn, ParamSpec, TypeVar
 
 from services.common.errors import RookeryError, Unavailable
 
 REFUSED_EXIT_CODE = 3
 FAULT_EXIT_CODE = 1
+# What is written there is the message of the step's node, so whoever is told that it failed is told why.
+MESSAGE_FILE = "/dev/termination-log"
+_MOST_CHARACTERS = 1000
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,11 +40,9 @@ def workflow_step(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except Unavailable as error:
-            print(f"unavailable: {error}", flush=True)
-            sys.exit(FAULT_EXIT_CODE)
+            _end(f"unavailable: {error}", FAULT_EXIT_CODE)
         except RookeryError as error:
-            print(f"{error.code}: {error}", flush=True)
-            sys.exit(REFUSED_EXIT_CODE)
+            _end(f"{error.code}: {error}", REFUSED_EXIT_CODE)
 
     return wrapped
 
@@ -46,3 +50,12 @@ def workflow_step(function: Callable[P, R]) -> Callable[P, R]:
 def say(text: str) -> None:
     """Print a line of progress at once, so that whoever follows the log sees it."""
     print(text, flush=True)
+
+
+def _end(why: str, code: int) -> NoReturn:
+    print(why, flush=True)
+    file = Path(os.environ.get("ROOKERY_TERMINATION_LOG", MESSAGE_FILE))
+    if file.is_file():
+        with suppress(OSError):
+            file.write_text(why[:_MOST_CHARACTERS], encoding="utf-8")
+    sys.exit(code)

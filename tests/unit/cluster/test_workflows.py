@@ -179,6 +179,11 @@ def test_the_reason_falls_back_to_the_message_when_the_pod_is_gone(workflows: Cl
     assert workflows.reason(workflows.get("w")) == "evaluate(0): main: Error (exit code 3)"
 
 
+def test_what_a_step_said_of_its_failure_outlasts_its_pod(workflows: ClusterWorkflows, kube: Kube) -> None:
+    kube.body = json.loads(json.dumps(kube.body).replace("(exit code 3)", "(exit code 3): refused: worse"))
+    assert workflows.reason(workflows.get("w")) == "evaluate(0): refused: worse"
+
+
 def test_the_lines_of_argos_executor_are_not_the_steps(
     workflows: ClusterWorkflows, kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:

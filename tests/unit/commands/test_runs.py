@@ -108,6 +108,7 @@ def test_watching_shows_how_far_a_long_step_is_without_every_line_of_it(cli: Cli
     [
         ("args: ['echo before; echo because; echo; exit 1']}", "again(1): because"),
         ("args: ['exit 7']}", "again(1): main: Error (exit code 7)"),
+        ("args: ['echo why >/dev/termination-log; echo later; exit 7']}", "again(1): why"),
         ("args: ['echo busy; sleep 30']}, activeDeadlineSeconds: 1", "again(1): Pod was active"),
         (
             "args: ['echo done']}, outputs: {parameters: [{name: o, valueFrom: {path: /tmp/o}}]}",

@@ -15,6 +15,11 @@ def test_failures_are_read_as_a_list_and_as_a_list_in_a_string() -> None:
     assert failed_nodes(json.dumps(json.dumps(NODES))) == ["train: Error (exit code 3)"]
 
 
+def test_of_a_step_that_said_why_it_failed_its_own_words_are_told() -> None:
+    nodes = [{"displayName": "gate", "message": "main: Error (exit code 3): refused: worse (by 2): 0.7"}]
+    assert failed_nodes(json.dumps(nodes)) == ["gate: refused: worse (by 2): 0.7"]
+
+
 def test_a_workflow_without_failures_has_none() -> None:
     for text in ("", "null", "[]", '""', "{{workflow.failures}}"):
         assert failed_nodes(text) == []

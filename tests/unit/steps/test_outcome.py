@@ -1,5 +1,7 @@
 """Exit codes: what is tried again and what is a result."""
 
+from pathlib import Path
+
 import pytest
 
 from services.common.errors import DatasetError, InvalidInput, Refused, RookeryError, Unavailable
@@ -26,6 +28,22 @@ def test_the_exit_code_says_whether_to_try_again(
         step()
     assert end.value.code == code
     assert error.message in capsys.readouterr().out
+
+
+def test_why_it_failed_is_left_for_argo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @workflow_step
+    def step() -> None:
+        raise Refused("no " + "x" * 9000)
+
+    message = tmp_path / "termination-log"
+    monkeypatch.setenv("ROOKERY_TERMINATION_LOG", str(message))
+    with pytest.raises(SystemExit):
+        step()
+    assert not message.exists()  # as on a machine without pods
+    message.touch()
+    with pytest.raises(SystemExit):
+        step()
+    assert message.read_text().startswith("refused: no xxx") and message.stat().st_size < 4096
 
 
 def test_a_bug_stays_a_bug() -> None:
