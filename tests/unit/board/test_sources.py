@@ -19,7 +19,7 @@ from tests.support.board import World
 
 @contextmanager
 def sources_of(world: World) -> Iterator[Sources]:
-    cache, asker = Cache(5), Asker(1)
+    cache, asker = Cache(60), Asker(20)
     yield Sources(BoardSettings.read(), LocalPlace(world.platform), cache, asker)
     cache.close()
     asker.close()
@@ -48,7 +48,7 @@ def test_a_part_that_is_added_while_the_board_runs_is_found(fresh: World) -> Non
     state.unlink()
 
 
-def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

