@@ -7,21 +7,24 @@ from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from services.common.errors import InvalidInput
+from services.serve import shadow as module
 from services.serve.settings import ServeSettings
 from services.serve.shadow import HEADER, Shadow
 
 
 class Other(ThreadingHTTPServer):
-    """A server that remembers what it was sent, and may take its time."""
+    """A server that remembers what it was sent, and answers while `open` is set."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.taken: list[tuple[str, str | None, bytes]] = []
-        self.seconds = 0.0
+        self.open = threading.Event()
+        self.open.set()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -30,7 +33,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         assert isinstance(self.server, Other)
         body = self.rfile.read(int(self.headers["content-length"]))
-        time.sleep(self.server.seconds)
+        self.server.open.wait(120)
         self.server.taken.append((self.path, self.headers.get(HEADER.decode()), body))
         with suppress(OSError):
             self.send_response(200)
@@ -48,6 +51,7 @@ def other() -> Iterator[Other]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield server
+    server.open.set()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -61,7 +65,7 @@ def address(server: Other) -> str:
     return f"http://127.0.0.1:{server.server_address[1]}"
 
 
-def settled(copies: Shadow, count: int, seconds: float = 10) -> None:
+def settled(copies: Shadow, count: int, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while copies.sent + copies.lost < count:
         assert time.monotonic() < end, (copies.sent, copies.lost)
@@ -79,7 +83,8 @@ def test_copies_arrive_marked_with_their_source(other: Other) -> None:
     assert (copies.sent, copies.dropped, copies.lost) == (5, 0, 0)
 
 
-def test_no_more_than_the_rate_are_copied(other: Other) -> None:
+def test_no_more_than_the_rate_are_copied(other: Other, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 100.0))
     copies = shadow(address(other), shadow_rate=10)
     for _ in range(25):
         copies.copy(b"input", "")
@@ -89,22 +94,24 @@ def test_no_more_than_the_rate_are_copied(other: Other) -> None:
 
 
 def test_a_slow_server_costs_copies_and_never_the_caller(other: Other) -> None:
-    other.seconds = 0.3
-    copies = shadow(address(other), shadow_rate=10_000, shadow_waiting=8)
+    other.open.clear()
+    copies = shadow(address(other), shadow_rate=10_000, shadow_waiting=8, shadow_seconds=60)
     began = time.monotonic()
     for _ in range(1000):
         copies.copy(b"x" * 1000, "")
-    assert time.monotonic() - began < 0.25
+    assert time.monotonic() - began < 20
     assert copies.dropped >= 990
+    other.open.set()
     copies.close()
 
 
 def test_the_bytes_that_wait_are_bounded(other: Other) -> None:
-    other.seconds = 0.2
-    copies = shadow(address(other), shadow_rate=10_000, shadow_bytes=10_000)
+    other.open.clear()
+    copies = shadow(address(other), shadow_rate=10_000, shadow_bytes=10_000, shadow_seconds=60)
     for _ in range(20):
         copies.copy(b"x" * 4000, "")
     assert copies.dropped >= 17
+    other.open.set()
     copies.close()
 
 
@@ -120,7 +127,7 @@ def test_a_server_that_is_not_there_is_given_up_for_a_while(monkeypatch: pytest.
 
 
 def test_a_server_that_hangs_is_given_up(other: Other) -> None:
-    other.seconds = 2.0
+    other.open.clear()
     copies = shadow(address(other), shadow_seconds=0.2)
     copies.copy(b"input", "")
     settled(copies, 1)
@@ -151,7 +158,7 @@ def test_bytes_that_leave_while_others_come_are_counted(other: Other) -> None:
         """An input whose length is asked for while the thread takes the one before away."""
 
         def __len__(self) -> int:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while threading.current_thread() is threading.main_thread() and copies.waiting():
                 assert time.monotonic() < deadline
                 time.sleep(0.001)
@@ -161,7 +168,7 @@ def test_bytes_that_leave_while_others_come_are_counted(other: Other) -> None:
     try:
         copies.copy(b"a" * 1000, "")
         copies.copy(Slow(b"b" * 10), "")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while len(other.taken) < 2 and time.monotonic() < deadline:
             time.sleep(0.01)
         assert copies._taken == copies._gone == 1010

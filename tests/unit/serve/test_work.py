@@ -37,7 +37,9 @@ def test_a_cancelled_caller_does_not_free_a_busy_place() -> None:
         with pytest.raises(Unavailable):
             await work.run(gate.wait)
         gate.set()
-        await asyncio.sleep(0.1)
+        for _ in range(6000):
+            if work.inside:
+                await asyncio.sleep(0.01)
         assert work.inside == 0
         work.close()
 
