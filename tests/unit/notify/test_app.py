@@ -21,9 +21,7 @@ def test_a_message_is_taken_shown_and_counted(tmp_path: Path) -> None:
         assert client.post("/messages", json=MESSAGE).json() == first.json() | {"fresh": False}
         other = client.post("/messages", json=MESSAGE, headers={"Idempotency-Key": "another"})
         assert other.json() == {"key": "another", "fresh": True}
-        wait_until(
-            "the log", lambda: 'channel="log",state="sent"} 2.0' in client.get("/metrics").text, seconds=5
-        )
+        wait_until("the log", lambda: 'channel="log",state="sent"} 2.0' in client.get("/metrics").text)
         shown = client.get("/messages?limit=1").json()
         assert len(shown) == 1 and shown[0]["deliveries"][0]["channel"] == "log"
         assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200

@@ -84,7 +84,7 @@ def mail_settings(port: int, **more: object) -> NotifySettings:
             "smtp_port": port,
             "mail_to": ["one@example.org", "two@example.org"],
             "mail_from": "rookery@example.org",
-            "send_seconds": 2.0,
+            "send_seconds": 30.0,
         }
         | more  # type: ignore[arg-type]
     )
