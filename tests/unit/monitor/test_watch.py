@@ -28,13 +28,15 @@ def window(state: State, bundle: str = "sha256:a") -> Window:
 
 @pytest.fixture
 def notices(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    monkeypatch.setattr("services.common.notices.MOST_SECONDS", 60)
     with webhook() as hook:
         monkeypatch.setenv("ROOKERY_NOTICES_URL", hook.url)
         yield hook
 
 
 @pytest.fixture
-def arbiter() -> Iterator[Webhook]:
+def arbiter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    monkeypatch.setattr("services.monitor.watch._EVENT_SECONDS", 60)
     with webhook() as hook:
         yield hook
 

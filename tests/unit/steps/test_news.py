@@ -14,6 +14,7 @@ REPORT = "http://127.0.0.1:8090/reports/r"
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    monkeypatch.setattr("services.common.notices.MOST_SECONDS", 60)
     with webhook() as hook:
         monkeypatch.setenv("ROOKERY_NOTICES_URL", hook.url)
         yield hook
