@@ -36,7 +36,7 @@ def test_threads_that_write_the_same_file_do_not_disturb_each_other(tmp_path: Pa
     def write(text: bytes) -> None:
         with replacing(path) as file:
             file.write(text)
-            both.wait(10)
+            both.wait(60)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(write, (b"one", b"two")))

@@ -91,14 +91,21 @@ def test_while_the_store_is_away_nothing_is_removed(tmp_path: Path, monkeypatch:
 def test_the_thread_takes_what_comes_and_the_rest_at_the_end(tmp_path: Path) -> None:
     made = keeper(tmp_path)
     made.start()
-    (tmp_path / "spool" / "a.jsonl").write_bytes(segment([prediction(1)]))
-    deadline = time.monotonic() + 20
+    _arrive(tmp_path, "a", 1)
+    deadline = time.monotonic() + 60
     while made.counts["segments"] == 0 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert made.counts["segments"] == 1
-    (tmp_path / "spool" / "b.jsonl").write_bytes(segment([prediction(2)]))
+    _arrive(tmp_path, "b", 2)
     made.close()
     assert made.counts["segments"] == 2
+
+
+def _arrive(folder: Path, name: str, number: int) -> None:
+    """As servers do it: the thread would refuse half a segment."""
+    part = folder / "spool" / f"{name}.part"
+    part.write_bytes(segment([prediction(number)]))
+    part.rename(part.with_suffix(".jsonl"))
 
 
 def test_inputs_are_checked(tmp_path: Path) -> None:
