@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from aiosmtpd.controller import Controller
+
+from tests.support.servers import free_port
 
 
 class Webhook:
@@ -95,7 +96,7 @@ class Mailbox:
 @contextmanager
 def mail_server(box: Mailbox, port: int = 0) -> Iterator[int]:
     """An SMTP server in a thread; gives its port."""
-    controller = Controller(box, hostname="127.0.0.1", port=port or _free())
+    controller = Controller(box, hostname="127.0.0.1", port=port or free_port())
     controller.start()
     try:
         yield controller.port
@@ -103,15 +104,9 @@ def mail_server(box: Mailbox, port: int = 0) -> Iterator[int]:
         controller.stop()
 
 
-def wait_until(what: str, found: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(what: str, found: Callable[[], bool], seconds: float = 60) -> None:
     """Look again and again."""
     end = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < end, f"{what} did not happen in {seconds:g} s"
         time.sleep(0.02)
-
-
-def _free() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

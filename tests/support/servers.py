@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import httpx
 
+# Below those that the kernel gives to whoever names none, any client of any process among them.
+_PORTS = range(20_000, 30_000)
+_taken: list[IO[str]] = []
+
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port of the loopback interface that is free now, and that no other process of tests is given."""
+    folder = Path(tempfile.gettempdir()) / f"rookery-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        lock = (folder / str(port)).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            lock.close()
+            continue
+        _taken.append(lock)
+        return port
+    raise AssertionError("no port is free")
 
 
 class Server:
@@ -98,7 +117,7 @@ class Server:
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def stop(self, seconds: float = 10) -> None:
+    def stop(self, seconds: float = 30) -> None:
         """End it and what it started in its process group."""
         if self.process is None:
             return

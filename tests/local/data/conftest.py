@@ -19,6 +19,7 @@ from minio import Minio
 from pydantic import SecretStr
 
 from services.data.store import ObjectStoreSettings
+from tests.support.servers import free_port
 
 TOOL = Path(__file__).parents[2] / "tools/minio.sh"
 
@@ -39,19 +40,13 @@ class Store:
                 self.client.fput_object(bucket, f"{prefix}/{path.relative_to(folder)}", str(path))
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def minio_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     made = subprocess.run([str(TOOL)], capture_output=True, text=True, timeout=900, check=False)
     assert made.returncode == 0, made.stderr
     home = tmp_path_factory.mktemp("minio")
     user, password = secrets.token_hex(8), secrets.token_hex(16)
-    port, console = _free_port(), _free_port()
+    port, console = free_port(), free_port()
     environment = {
         "HOME": str(home),
         "PATH": os.environ["PATH"],
@@ -71,25 +66,25 @@ def minio_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
             access_key=SecretStr(user),
             secret_key=SecretStr(password),
             secure=False,
-            timeout_seconds=10,
+            timeout_seconds=30,
         )
         client = Minio(settings.endpoint, access_key=user, secret_key=password, secure=False)
         yield Store(settings, client)
         client._http.clear()
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(60)
 
 
 def _wait_until_ready(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"http://127.0.0.1:{port}/minio/health/ready").status_code == 200:
+            if httpx.get(f"http://127.0.0.1:{port}/minio/health/ready", timeout=2).status_code == 200:
                 return
         assert server.poll() is None, log.read_text()
         time.sleep(0.1)
-    raise AssertionError(f"MinIO was not ready after 60 s: {log.read_text()}")
+    raise AssertionError(f"MinIO was not ready after 90 s: {log.read_text()}")
 
 
 class Relay:
