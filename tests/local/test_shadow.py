@@ -42,12 +42,19 @@ def logged(folder: Path, environment: str, **settings: str) -> dict[str, str]:
     } | settings
 
 
+def figures(server: Server) -> str:
+    return httpx.get(server.url + "/metrics", trust_env=False, timeout=30).text
+
+
 def counter(server: Server, name: str) -> float:
-    text = httpx.get(server.url + "/metrics", trust_env=False, timeout=10).text
+    return figure(figures(server), name)
+
+
+def figure(text: str, name: str) -> float:
     return float(re.findall(rf"^rookery_serve_{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)[0])
 
 
-def wait_for(what: str, found: Callable[[], bool], seconds: float = 40) -> None:
+def wait_for(what: str, found: Callable[[], bool], seconds: float = 90) -> None:
     end = time.monotonic() + seconds
     while not found():
         assert time.monotonic() < end, f"{what} did not happen in {seconds:g} s"
@@ -63,7 +70,7 @@ def test_the_canary_answers_what_production_is_asked(
         tone_wav(300.0 + 40 * n, 1.0) for n in range(30)
     ]  # fmt: skip
     canary = started(serve(bundle, tmp_path, **logged(tmp_path, "canary")))
-    settings = logged(tmp_path, "production", shadow_url=canary.url, shadow_rate="100")
+    settings = logged(tmp_path, "production", shadow_url=canary.url, shadow_rate="100", shadow_seconds="60")
     production = started(serve(bundle, tmp_path, **settings))
     with httpx.Client(base_url=production.url, trust_env=False, timeout=30) as client:
         for number, data in enumerate(inputs):
@@ -96,21 +103,27 @@ def test_a_canary_that_is_away_or_stopped_slows_nobody(
     os.kill(canary.pid, signal.SIGSTOP)
     try:
         alone = started(serve(bundle, tmp_path))
-        medians = {}
-        for name, server in (("alone", alone), ("away", away), ("hanging", hanging)):
-            with httpx.Client(base_url=server.url, trust_env=False, timeout=10) as client:
-                seconds = []
-                for number in range(300):
+        seconds: dict[str, list[float]] = {"alone": [], "away": [], "hanging": []}
+        with ExitStack() as stack:
+            clients = {
+                name: stack.enter_context(httpx.Client(base_url=server.url, trust_env=False, timeout=30))
+                for name, server in (("alone", alone), ("away", away), ("hanging", hanging))
+            }
+            # In turn, so that whatever else the machine does meets all three.
+            for number in range(300):
+                for name, client in clients.items():
                     began = time.perf_counter()
                     client.post("/predict", content=digit_png(number % 50)).raise_for_status()
-                    seconds.append(time.perf_counter() - began)
-            medians[name] = statistics.median(seconds)
+                    seconds[name].append(time.perf_counter() - began)
+        medians = {name: statistics.median(taken) for name, taken in seconds.items()}
         # The aim of 1.1 is measured by tests/bench/bench_log.py; here only that nobody waits for the canary.
         assert max(medians.values()) < medians["alone"] * 2 + 0.002, medians
         wait_for("copies that are lost", lambda: counter(away, "shadow_lost_total") > 0)
         wait_for("a canary that is given up", lambda: counter(hanging, "shadow_lost_total") > 0)
-        taken = sum(counter(hanging, f"shadow_{name}_total") for name in ("sent", "dropped", "lost"))
-        assert taken + counter(hanging, "shadow_waiting") >= 299
+        # At one moment, one copy may be on its way.
+        found = figures(hanging)
+        taken = sum(figure(found, f"shadow_{name}_total") for name in ("sent", "dropped", "lost"))
+        assert taken + figure(found, "shadow_waiting") >= 299
     finally:
         os.kill(canary.pid, signal.SIGCONT)
 
@@ -120,10 +133,10 @@ def test_two_that_copy_to_each_other_do_not_go_round(
 ) -> None:
     bundle = tiny_image_bundle(tmp_path)
     second = serve(bundle, tmp_path)
-    first = started(serve(bundle, tmp_path, shadow_url=second.url))
+    first = started(serve(bundle, tmp_path, shadow_url=second.url, shadow_seconds="60"))
     second.environment["ROOKERY_SERVE_SHADOW_URL"] = first.url
     started(second)
-    httpx.post(first.url + "/predict", content=digit_png(1), trust_env=False).raise_for_status()
+    httpx.post(first.url + "/predict", content=digit_png(1), trust_env=False, timeout=30).raise_for_status()
     wait_for("the copy", lambda: counter(first, "shadow_sent_total") == 1)
     time.sleep(1)
     assert counter(second, "shadow_sent_total") == counter(second, "shadow_dropped_total") == 0
