@@ -31,7 +31,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def digits(folder: Path) -> Iterator[Server]:
-    server = serve(tiny_image_bundle(folder), folder, receipt_seconds="1.5").start()
+    server = serve(tiny_image_bundle(folder), folder).start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("hasty")
+    server = serve(tiny_image_bundle(folder), folder, receipt_seconds="2").start()
     yield server
     server.stop()
 
@@ -85,7 +93,7 @@ SOUNDS: dict[str, tuple[Callable[[], bytes], str]] = {
 def test_hostile_sounds_get_a_sentence(tones: Server, name: str) -> None:
     make, words = SOUNDS[name]
     answer = httpx.post(
-        tones.url + "/predict", files={"file": ("song.wav", make())}, timeout=20, trust_env=False
+        tones.url + "/predict", files={"file": ("song.wav", make())}, timeout=60, trust_env=False
     )
     assert 400 <= answer.status_code < 500, answer.text
     assert words in answer.json()["message"]
@@ -115,7 +123,7 @@ def _npy_header(kind: str, shape: tuple[int, ...]) -> bytes:
 def test_hostile_pictures_get_a_sentence(digits: Server, name: str) -> None:
     make, words = PICTURES[name]
     before = resident_bytes(digits.pid)
-    answer = httpx.post(digits.url + "/predict", content=make(), timeout=20, trust_env=False)
+    answer = httpx.post(digits.url + "/predict", content=make(), timeout=60, trust_env=False)
     assert 400 <= answer.status_code < 500, answer.text
     assert words in answer.json()["message"]
     assert resident_bytes(digits.pid) - before < GIB // 4
@@ -126,7 +134,7 @@ def test_ten_gigabytes_without_a_length_are_refused_early(digits: Server) -> Non
     before = resident_bytes(digits.pid)
     block = b"100000\r\n" + bytes(1 << 20) + b"\r\n"
     sent = 0
-    with socket.create_connection(("127.0.0.1", digits.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", digits.port), timeout=30) as client:
         client.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         try:
             while sent < 10 * GIB:
@@ -160,12 +168,12 @@ def test_a_length_of_ten_gigabytes_is_refused_unread(digits: Server) -> None:
         b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nslow\r\n",
     ],
 )
-def test_a_slow_client_is_cut_off_at_the_deadline(digits: Server, beginning: bytes) -> None:
+def test_a_slow_client_is_cut_off_at_the_deadline(hasty: Server, beginning: bytes) -> None:
     began = time.monotonic()
     answer = b""
-    with socket.create_connection(("127.0.0.1", digits.port), timeout=0.1) as client:
+    with socket.create_connection(("127.0.0.1", hasty.port), timeout=0.1) as client:
         client.sendall(beginning)
-        while time.monotonic() - began < 10:
+        while time.monotonic() - began < 40:
             try:
                 part = client.recv(4096)
                 if not part:
@@ -176,9 +184,9 @@ def test_a_slow_client_is_cut_off_at_the_deadline(digits: Server, beginning: byt
             except OSError:
                 break
     took = time.monotonic() - began
-    assert 1 < took < 5
+    assert 1 < took < 25
     assert answer == b"" if not beginning else answer.startswith(b"HTTP/1.1 408")
-    served(digits, digit_png(0))
+    served(hasty, digit_png(0))
 
 
 def _drip(client: socket.socket, beginning: bytes) -> None:
@@ -192,13 +200,19 @@ def _drip(client: socket.socket, beginning: bytes) -> None:
 def test_clients_that_vanish_leave_nothing_behind(digits: Server) -> None:
     head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 30000000\r\n\r\n"
     for _ in range(20):
-        with socket.create_connection(("127.0.0.1", digits.port), timeout=5) as client:
+        with socket.create_connection(("127.0.0.1", digits.port), timeout=30) as client:
             client.sendall(head + bytes(200_000))
-    time.sleep(0.3)
     served(digits, digit_png(0))
-    text = httpx.get(digits.url + "/metrics", trust_env=False).text
-    assert 'code="client-gone"' in text
-    assert re.search(r"^rookery_serve_busy\{.*\} 0\.0$", text, re.MULTILINE)
+
+    def forgotten() -> bool:
+        text = httpx.get(digits.url + "/metrics", trust_env=False, timeout=30).text
+        idle = re.search(r"^rookery_serve_busy\{.*\} 0\.0$", text, re.MULTILINE)
+        return 'code="client-gone"' in text and idle is not None
+
+    end = time.monotonic() + 30
+    while not forgotten():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_pipelined_small_requests_are_answered_in_order(digits: Server) -> None:
@@ -233,7 +247,7 @@ def test_malformed_requests_are_refused(digits: Server, request_: bytes) -> None
 
 def _talk(server: Server, data: bytes) -> bytes:
     answer = b""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as client:
         client.sendall(data)
         while True:
             try:
@@ -247,5 +261,5 @@ def _talk(server: Server, data: bytes) -> bytes:
 
 def served(server: Server, data: bytes) -> None:
     """The next request is answered as always."""
-    answer = httpx.post(server.url + "/predict", content=data, timeout=20, trust_env=False)
+    answer = httpx.post(server.url + "/predict", content=data, timeout=60, trust_env=False)
     assert answer.status_code == 200, answer.text
