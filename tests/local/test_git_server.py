@@ -80,10 +80,10 @@ def server(listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Iter
         folder / "server",
         webhook_url=listener.url,
         webhook_secret_file=secret,
-        webhook_seconds=2,
+        webhook_seconds=8,
         public_url="http://git.rookery.svc/rookery.git",
     )
-    made.server.start(seconds=20)
+    made.server.start()
     make_remote(folder / "start")
     done = made.push(folder / "start" / "work", "operator")
     assert done.returncode == 0, done.stderr
@@ -298,7 +298,7 @@ def test_argo_cd_is_told_in_the_words_of_github(server: GitServer, listener: Lis
 
 
 @pytest.mark.parametrize(
-    ("status", "pause", "said"), [(500, 0.0, "refused the notice"), (200, 9.0, "within 2 s")]
+    ("status", "pause", "said"), [(500, 0.0, "refused the notice"), (200, 90.0, "within 8 s")]
 )
 def test_a_push_stands_whatever_becomes_of_the_notice(
     server: GitServer, listener: Listener, work: Path, status: int, pause: float, said: str
@@ -309,13 +309,13 @@ def test_a_push_stands_whatever_becomes_of_the_notice(
     begun = time.monotonic()
     done = server.push(work, "operator")
     assert done.returncode == 0 and said in done.stderr
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 60
     assert git("rev-parse", "HEAD", cwd=work) == git("rev-parse", "main", cwd=server.repository)
 
 
 def test_users_change_and_the_repository_outlasts_a_restart(tmp_path: Path) -> None:
     server = GitServer(tmp_path / "server", max_megabytes=1)
-    server.server.start(seconds=20)
+    server.server.start()
     try:
         make_remote(tmp_path / "start")
         work = tmp_path / "start" / "work"
@@ -323,7 +323,7 @@ def test_users_change_and_the_repository_outlasts_a_restart(tmp_path: Path) -> N
         assert created.returncode != 0 and "may not create" in created.stderr
         assert server.push(work, "operator").returncode == 0
         server.server.stop()
-        server.server.start(seconds=20)
+        server.server.start()
         server.write_users({"operator": USERS["argocd"]})
         write(work, "README.md", "x")
         commit(work)
