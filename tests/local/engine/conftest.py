@@ -92,7 +92,7 @@ class Flow:
     def folder(self, name: str) -> RunFolder:
         return RunFolder(self.home / "runs" / name)
 
-    def wait(self, name: str, until: Callable[[Run], bool], seconds: float = 30) -> Run:
+    def wait(self, name: str, until: Callable[[Run], bool], seconds: float = 120) -> Run:
         """The run once a condition holds."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:

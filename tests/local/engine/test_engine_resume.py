@@ -24,19 +24,44 @@ from services.common.errors import Conflict
 from workflows.local.engine import Engine, get_run, resume
 
 LEDGER = 'sleep "$1"; echo "$0" >> "$2"; exit "$3"'
+# Goes on once what `s` names is there; "/" is there.
+GATED = 'while [ ! -e "$1" ]; do sleep 0.05; done; echo "$0" >> "$2"; exit "$3"'
+# The first attempt stays, and makes the folder that `s` names; where it is, or cannot be made, it goes on.
+STAYS_ONCE = 'mkdir "$1" 2> /dev/null && sleep 100; echo "$0" >> "$2"; exit "$3"'
 
 
-def _noted(shell: Callable[..., dict[str, Any]], ledger: Path, **more: Any) -> dict[str, Any]:
+def _noted(
+    shell: Callable[..., dict[str, Any]], ledger: Path, script: str = LEDGER, **more: Any
+) -> dict[str, Any]:
     words = ["{{node.name}}", "{{inputs.parameters.s}}", str(ledger), "{{inputs.parameters.code}}"]
-    return shell(LEDGER, *words, inputs=["s", "code"], **more)
+    return shell(script, *words, inputs=["s", "code"], **more)
 
 
-def _arguments(seconds: float, code: str = "0") -> dict[str, Any]:
+def _arguments(seconds: float | str, code: str = "0") -> dict[str, Any]:
     return {"parameters": [{"name": "s", "value": seconds}, {"name": "code", "value": code}]}
 
 
 def _lines(ledger: Path) -> Counter[str]:
     return Counter(ledger.read_text().splitlines()) if ledger.exists() else Counter()
+
+
+def _begun(flow: Any, name: str, step: str) -> Path:
+    """The folder of a step, once its process is there."""
+    run = flow.wait(name, lambda run: any(n.display_name == step and n.phase == "Running" for n in run.nodes))
+    folder: Path = flow.folder(name).step(next(n for n in run.nodes if n.display_name == step))
+    end = time.monotonic() + 60
+    while not (folder / "child.json").exists():
+        assert time.monotonic() < end, step
+        time.sleep(0.01)
+    return folder
+
+
+def _stays(folder: Path) -> None:
+    """Return when the first attempt of a step is where it stays."""
+    end = time.monotonic() + 60
+    while not folder.exists():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def _kill(process: Any) -> None:
@@ -52,18 +77,20 @@ def _alive(pid: int) -> bool:
 
 
 def test_a_running_step_is_adopted_and_not_run_again(flow: Any, shell_template: Any, tmp_path: Path) -> None:
-    ledger = tmp_path / "ledger"
+    ledger, gate = tmp_path / "ledger", tmp_path / "gate"
     steps = [
         [{"name": n, "template": "work", "arguments": _arguments(s)}]
-        for n, s in (("a", 0), ("b", 1.0), ("c", 0))
+        for n, s in (("a", "/"), ("b", str(gate)), ("c", "/"))
     ]
-    name = flow.prepare(flow.manifest(_noted(shell_template, ledger), steps=steps))
+    name = flow.prepare(flow.manifest(_noted(shell_template, ledger, GATED), steps=steps))
     engine = flow.engine(name)
-    flow.wait(name, lambda run: any(n.display_name == "b" and n.phase == "Running" for n in run.nodes))
-    time.sleep(0.2)
+    _begun(flow, name, "b")
     _kill(engine)
     assert get_run(flow.home, name).engine is None
+    opening = threading.Timer(1, gate.touch)
+    opening.start()
     resume(flow.home, name, wait=True)
+    opening.join()
     run = get_run(flow.home, name)
     assert run.phase == "Succeeded"
     assert _lines(ledger) == Counter({f"{name}[{i}].{n}": 1 for i, n in enumerate("abc")})
@@ -73,14 +100,18 @@ def test_a_running_step_is_adopted_and_not_run_again(flow: Any, shell_template: 
 def test_a_step_that_ended_while_no_engine_was_there_keeps_its_result(
     flow: Any, shell_template: Any, tmp_path: Path
 ) -> None:
-    ledger = tmp_path / "ledger"
-    steps = [[{"name": "a", "template": "work", "arguments": _arguments(0.4, "3")}]]
-    name = flow.prepare(flow.manifest(_noted(shell_template, ledger), steps=steps))
+    ledger, gate = tmp_path / "ledger", tmp_path / "gate"
+    steps = [[{"name": "a", "template": "work", "arguments": _arguments(str(gate), "3")}]]
+    name = flow.prepare(flow.manifest(_noted(shell_template, ledger, GATED), steps=steps))
     engine = flow.engine(name)
-    flow.wait(name, lambda run: any(n.phase == "Running" and n.type == "Pod" for n in run.nodes))
-    time.sleep(0.2)
+    _begun(flow, name, "a")
     _kill(engine)
-    time.sleep(1.0)
+    gate.touch()
+    end = time.monotonic() + 60
+    while not _lines(ledger):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    time.sleep(0.5)
     assert sum(_lines(ledger).values()) == 1
     resume(flow.home, name, wait=True)
     run = get_run(flow.home, name)
@@ -92,15 +123,14 @@ def test_a_step_lost_with_its_supervisor_runs_again_as_the_same_node(
     flow: Any, shell_template: Any, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "ledger"
-    steps = [[{"name": n, "template": "work", "arguments": _arguments(s)}] for n, s in (("a", 0), ("b", 1.0))]
-    name = flow.prepare(flow.manifest(_noted(shell_template, ledger), steps=steps))
+    steps = [
+        [{"name": n, "template": "work", "arguments": _arguments(s)}]
+        for n, s in (("a", "/"), ("b", str(tmp_path / "stayed")))
+    ]
+    name = flow.prepare(flow.manifest(_noted(shell_template, ledger, STAYS_ONCE), steps=steps))
     engine = flow.engine(name)
-    run = flow.wait(name, lambda run: any(n.display_name == "b" and n.phase == "Running" for n in run.nodes))
-    node = next(n for n in run.nodes if n.display_name == "b")
-    folder = flow.folder(name).step(node)
-    end = time.monotonic() + 10
-    while not (folder / "child.json").exists() and time.monotonic() < end:
-        time.sleep(0.01)
+    folder = _begun(flow, name, "b")
+    _stays(tmp_path / "stayed")
     _kill(engine)
     child = json.loads((folder / "child.json").read_text())["pid"]
     os.kill(int((folder / "claim").read_text().split()[0]), signal.SIGKILL)
@@ -118,16 +148,13 @@ def test_a_supervisor_killed_under_a_living_engine_costs_one_attempt(
     ledger = tmp_path / "ledger"
     name = flow.prepare(
         flow.manifest(
-            _noted(shell_template, ledger),
-            steps=[[{"name": "a", "template": "work", "arguments": _arguments(0.8)}]],
+            _noted(shell_template, ledger, STAYS_ONCE),
+            steps=[[{"name": "a", "template": "work", "arguments": _arguments(str(tmp_path / "stayed"))}]],
         )
     )
     flow.engine(name)
-    run = flow.wait(name, lambda run: any(n.type == "Pod" and n.phase == "Running" for n in run.nodes))
-    folder = flow.folder(name).step(run.nodes[-1])
-    end = time.monotonic() + 10
-    while not (folder / "child.json").exists() and time.monotonic() < end:
-        time.sleep(0.01)
+    folder = _begun(flow, name, "a")
+    _stays(tmp_path / "stayed")
     os.kill(int((folder / "claim").read_text().split()[0]), signal.SIGKILL)
     run = flow.done(name)
     assert (run.phase, run.nodes[-1].attempt) == ("Succeeded", 1)
@@ -136,7 +163,7 @@ def test_a_supervisor_killed_under_a_living_engine_costs_one_attempt(
 
 def test_two_engines_never_work_on_the_same_run(flow: Any, shell_template: Any) -> None:
     steps = [[{"name": "a", "template": "work"}]]
-    name = flow.prepare(flow.manifest(shell_template("sleep 3"), steps=steps))
+    name = flow.prepare(flow.manifest(shell_template("sleep 30"), steps=steps))
     engine = flow.engine(name)
     flow.wait(name, lambda run: run.engine is not None)
     with pytest.raises(Conflict, match=str(engine.pid)):
@@ -146,15 +173,19 @@ def test_two_engines_never_work_on_the_same_run(flow: Any, shell_template: Any) 
 
 
 def test_a_torn_last_line_of_the_journal_is_left_out(flow: Any, shell_template: Any, tmp_path: Path) -> None:
-    ledger = tmp_path / "ledger"
-    steps = [[{"name": n, "template": "work", "arguments": _arguments(s)}] for n, s in (("a", 0), ("b", 0.6))]
-    name = flow.prepare(flow.manifest(_noted(shell_template, ledger), steps=steps))
+    ledger, gate = tmp_path / "ledger", tmp_path / "gate"
+    steps = [
+        [{"name": n, "template": "work", "arguments": _arguments(s)}]
+        for n, s in (("a", "/"), ("b", str(gate)))
+    ]
+    name = flow.prepare(flow.manifest(_noted(shell_template, ledger, GATED), steps=steps))
     engine = flow.engine(name)
     flow.wait(name, lambda run: any(n.display_name == "b" for n in run.nodes))
     _kill(engine)
     with flow.folder(name).journal.open("ab") as file:
         file.write(b'{"kind":"node","na')
     assert get_run(flow.home, name).phase == "Running"
+    gate.touch()
     resume(flow.home, name, wait=True)
     assert get_run(flow.home, name).phase == "Succeeded"
     assert set(_lines(ledger).values()) == {1}
