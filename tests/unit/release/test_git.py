@@ -55,11 +55,11 @@ def test_a_hook_does_not_run(tmp_path: Path, remote: Path) -> None:
 
 def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path, remote: Path) -> None:
     marker = tmp_path / "alive"
-    slow = f"!sh -c 'sleep 5; touch {marker}'"
+    slow = f"!sh -c 'sleep 60; touch {marker}'"
     begun = time.monotonic()
     with pytest.raises(Unavailable, match=r"within 0\.3 s"):
         Git(remote, GitSettings(timeout_seconds=0.3)).run("-c", f"alias.slow={slow}", "slow")
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 40
     time.sleep(0.2)
     assert not marker.exists()
 

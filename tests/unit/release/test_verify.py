@@ -130,8 +130,11 @@ def test_an_error_is_a_failed_verification(bundle: Bundle) -> None:
     assert result.p95_ms == math.inf
 
 
-def test_a_predecessor_at_the_end_of_the_first_connection_is_not_asked_for_ever(bundle: Bundle) -> None:
+def test_a_predecessor_at_the_end_of_the_first_connection_is_not_asked_for_ever(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A Service of a cluster keeps a connection with the pod it was opened to, while that pod drains."""
+    monkeypatch.setattr(verify, "_PREDECESSOR_SECONDS", 60.0)
     with server(
         bundle, lambda _: None, first=lambda answer: answer.update(bundle_digest="sha256:old")
     ) as url:
