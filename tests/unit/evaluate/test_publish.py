@@ -40,7 +40,7 @@ class Mortal(MlflowClient):
 @pytest.fixture
 def client(mlflow: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowClient]:
     monkeypatch.setattr(Mortal, "left", 10_000)
-    with Mortal(mlflow.url, patience_seconds=5) as found:
+    with Mortal(mlflow.url, patience_seconds=60) as found:
         yield found
 
 

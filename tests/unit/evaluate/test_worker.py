@@ -31,9 +31,9 @@ def test_a_worker_without_a_service_ends_by_itself(tmp_path: Path) -> None:
             input=settings.model_dump_json().encode(),
             cwd=REPOSITORY,
             check=False,
-            timeout=60,
+            timeout=180,
         )
     assert done.returncode == -signal.SIGALRM
-    assert 5 < time.monotonic() - started < 30
+    assert 5 < time.monotonic() - started < 150
     with RunFiles(settings.state_dir, "run").locked(0.1):
         pass

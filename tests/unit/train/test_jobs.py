@@ -63,7 +63,7 @@ def _request(seed: str = "0") -> records.Request:
 
 
 def _wait(reached: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while not reached():
         assert time.monotonic() < end
         time.sleep(0.05)

@@ -41,17 +41,21 @@ def test_checks_that_take_long_are_few_and_nobody_waits_for_them(
 
     def load(source: str, **_: object) -> None:
         started.append(source)
-        go_on.wait(30)
+        go_on.wait(120)
         raise DatasetError("seen to the end")
 
     monkeypatch.setattr(preflight, "load_dataset", load)
     checks = Preflight(TrainSettings(state_dir=tmp_path, cache_dir=tmp_path, check_seconds=0.01))
     for number in range(6):
         assert checks.request("a", "cnn", f"/data/{number}", {}).data_source == f"/data/{number}"
+    deadline = time.monotonic() + 60
+    while len(started) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     assert len(started) == 2
     assert [t.daemon for t in threading.enumerate() if t.name == "preflight"] == [True, True]
     go_on.set()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(t.name == "preflight" for t in threading.enumerate()):
         assert time.monotonic() < deadline
         time.sleep(0.01)

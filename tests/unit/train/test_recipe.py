@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def request(source: str = "digits?items=100", model: str = "cnn", **hyper: str) 
 
 
 @pytest.fixture
-def recipes(tmp_path: Path) -> Recipes:
+def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipes:
+    monkeypatch.setattr(module, "_WAIT_SECONDS", 60)
     return Recipes(TrainSettings(state_dir=tmp_path / "state", cache_dir=tmp_path / "cache"))
 
 
@@ -83,15 +85,16 @@ def test_a_folder_is_read_again_only_when_a_file_of_it_has_changed(
 
 def test_while_the_data_are_read_nobody_waits_long(recipes: Recipes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_WAIT_SECONDS", 0.05)
-    original = module.load_dataset
+    original, go_on = module.load_dataset, threading.Event()
 
     def slow(*arguments: object, **more: object) -> object:
-        time.sleep(0.4)
+        go_on.wait(60)
         return original(*arguments, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(module, "load_dataset", slow)
     assert recipes.find(request()) is None
-    deadline = time.monotonic() + 20
+    go_on.set()
+    deadline = time.monotonic() + 60
     while (found := recipes.find(request())) is None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
