@@ -16,7 +16,7 @@ from workflows.local.templates import StoredTemplates
 
 @pytest.fixture
 def settings(tmp_path: Path) -> PlatformSettings:
-    return PlatformSettings(home=tmp_path / "home", stop_seconds=10)
+    return PlatformSettings(home=tmp_path / "home", stop_seconds=60)
 
 
 def submit(settings: PlatformSettings, script: str, name: str) -> None:
@@ -59,7 +59,7 @@ def test_a_run_that_is_stopped_has_no_process_left_and_can_be_resumed(
         time.sleep(0.05)
     pid = int(pid_file.read_text())
     assert engine_runs.stop_all(settings) == ["long"]
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while start_time(pid) is not None:
         assert time.monotonic() < end, "a step outlives its run"
         time.sleep(0.02)

@@ -28,13 +28,13 @@ supervisor.supervise(Path(sys.argv[1]))
 
 
 def test_a_step_that_is_stopped_before_it_has_begun_ends_without_the_grace_period(tmp_path: Path) -> None:
-    StepSpec(["sleep", "60"], dict(os.environ), str(tmp_path), grace_seconds=30).save(tmp_path)
+    StepSpec(["sleep", "300"], dict(os.environ), str(tmp_path), grace_seconds=90).save(tmp_path)
     with subprocess.Popen([sys.executable, "-c", SLOW_CHILD, str(tmp_path)]) as supervisor:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while not (tmp_path / "child.json").exists():
             assert time.monotonic() < deadline
             time.sleep(0.01)
         supervisor.send_signal(signal.SIGTERM)
-        assert supervisor.wait(20) == 0
+        assert supervisor.wait(60) == 0
     ended = json.loads((tmp_path / "exit.json").read_bytes())
     assert (ended["code"], ended["reason"]) == (128 + signal.SIGTERM, "stopped")
