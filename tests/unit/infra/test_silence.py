@@ -6,7 +6,11 @@ import math
 import signal
 import subprocess
 import time
+from types import SimpleNamespace
 
+import pytest
+
+from workflows.infra import silence as module
 from workflows.infra.silence import Silence
 
 
@@ -27,13 +31,15 @@ def test_one_that_says_nothing_is_ended_with_its_children() -> None:
     assert silence.ended
 
 
-def test_one_that_speaks_now_and_then_goes_on() -> None:
+def test_one_that_speaks_now_and_then_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with started("exec sleep 60") as process:
-        silence = Silence(0.8)
+        silence = Silence(1)
         for _ in range(6):
-            time.sleep(0.2)
+            now[0] += 0.75
             silence.heard()
-            assert 0 < silence.look(process) <= 0.8
+            assert 0 < silence.look(process) <= 1
         assert process.poll() is None and not silence.ended
         process.kill()
 

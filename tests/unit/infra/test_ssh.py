@@ -66,5 +66,5 @@ def test_it_ends_with_the_machines_that_are_missing_and_the_reason(access: Acces
 
 def test_becoming_root_is_part_of_it(access: Access, program: Path) -> None:
     write(program, 'echo "$*" >> "$(dirname "$0")/log"')
-    access.wait(5, lambda _: None)
+    access.wait(60, lambda _: None)
     assert all(line.endswith("sudo -n true") for line in (program.parent / "log").read_text().splitlines())
