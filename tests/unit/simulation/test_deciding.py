@@ -65,6 +65,7 @@ def test_the_decision_on_what_was_told_since_then_counts(monkeypatch: pytest.Mon
         said.decide("wait", "debounce", 2, 3)
         with pytest.raises(Unavailable, match="does not decide"):
             arbiter.decision(before)
+        monkeypatch.setattr(deciding, "_PATIENCE_SECONDS", 60)
         said.decide("retrain", "drift", 2)
         said.decide("wait", "one at a time", 3)
         found = arbiter.decision(before)
