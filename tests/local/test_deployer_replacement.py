@@ -38,6 +38,7 @@ class Deployed:
         env = os.environ | {
             "ROOKERY_HOME": str(self.home),
             "ROOKERY_DEPLOY_BACKOFF_SECONDS": "0.2",
+            "ROOKERY_DEPLOY_START_SECONDS": "180",
             "PYTHONPATH": str(REPOSITORY),
             "OMP_NUM_THREADS": "1",
         }
@@ -54,7 +55,7 @@ class Deployed:
     def stop(self) -> None:
         if self.deployer is not None and self.deployer.poll() is None:
             self.deployer.terminate()
-            assert self.deployer.wait(20) == 0
+            assert self.deployer.wait(90) == 0
         platform.down(self.settings, lambda *_: None)
 
     def status(self) -> dict[str, Any]:
@@ -70,19 +71,30 @@ class Deployed:
             return client.connect_ex(("127.0.0.1", self.remote.ports["staging"])) != 0
 
     def memory(self) -> str:
-        answer = httpx.get(f"{self.remote.url()}/version", timeout=5, trust_env=False)
+        answer = httpx.get(f"{self.remote.url()}/version", timeout=30, trust_env=False)
         return str(answer.json()["image_digest"])
 
-    def until(self, what: Callable[[], bool], seconds: float = 30) -> None:
+    def until(self, what: Callable[[], bool], seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
         while not what():
             assert time.monotonic() < deadline, (self.status(), (self.home / "deployer.log").read_text())
             time.sleep(0.02)
 
+    def until_failed(self) -> dict[str, Any]:
+        """The status as it was then; the next try writes another one."""
+        found: dict[str, Any] = {}
+
+        def failed() -> bool:
+            found.update(self.status())
+            return found["phase"] == "failed"
+
+        self.until(failed)
+        return found
+
     def until_running(self, image: str) -> None:
         self.until(lambda: self.status().get("running") == image and self.status()["phase"] == "running")
         # The predecessor accepts from the same queue until it has seen its SIGTERM.
-        self.until(lambda: self.memory() == image, seconds=3)
+        self.until(lambda: self.memory() == image, seconds=60)
 
 
 class Clients:
@@ -95,14 +107,14 @@ class Clients:
         self.threads = [threading.Thread(target=self._run, args=(index % 2 == 0,)) for index in range(count)]
 
     def _run(self, keep: bool) -> None:
-        kept = httpx.Client(timeout=20, trust_env=False)
+        kept = httpx.Client(timeout=90, trust_env=False)
         with kept:
             while not self.ending.is_set():
                 try:
                     ask = (
                         kept.post
                         if keep
-                        else lambda *a, **k: httpx.post(*a, **k, timeout=20, trust_env=False)
+                        else lambda *a, **k: httpx.post(*a, **k, timeout=90, trust_env=False)
                     )
                     answer = ask(f"{self.url}/predict", content=digit_png(1))
                     answer.raise_for_status()
@@ -134,6 +146,7 @@ def test_replacements_fail_no_request(deployed: Deployed) -> None:
     deployed.until_running(first)
     with Clients(deployed.remote.url()) as clients:
         for version in (2, 3, 4):
+            deployed.until(lambda n=version: len(set(clients.answers)) == n - 1)  # type: ignore[misc]
             deployed.until_running(deployed.release(version))
         time.sleep(1)
     assert clients.failures == []
@@ -191,10 +204,10 @@ def test_an_altered_image_is_refused_and_the_old_one_serves_until_a_good_commit(
     blob.chmod(0o600)
     blob.write_bytes(data)
     deployed.remote.release(2, image, bundle)
-    deployed.until(lambda: deployed.status()["phase"] == "failed")
-    assert deployed.status()["running"] == first
-    assert deployed.status()["desired"] == image
-    assert layer[:12] in str(deployed.status()["reason"])
+    status = deployed.until_failed()
+    assert status["running"] == first
+    assert status["desired"] == image
+    assert layer[:12] in str(status["reason"])
     assert deployed.memory() == first
     deployed.until_running(deployed.release(3))
 
@@ -204,8 +217,7 @@ def test_a_release_that_cannot_start_says_why_and_is_tried_with_longer_pauses(de
     deployed.until_running(first)
     image, _ = deployed.remote.build(2)
     deployed.remote.release(2, image, "sha256:" + "e" * 64)
-    deployed.until(lambda: deployed.status()["phase"] == "failed")
-    reason = str(deployed.status()["reason"])
+    reason = str(deployed.until_failed()["reason"])
     assert "not the one that was promised" in reason
     assert deployed.memory() == first
     log = deployed.home / "logs" / "serve-digits-staging.log"
