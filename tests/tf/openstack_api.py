@@ -49,6 +49,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(length) or b"null") if length else None
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         self.server.cloud.requests.append(f"{self.command} {self.path}")
+        self.server.cloud.answers.wait(300)
         try:
             status, answer, headers = self._route(parts.path.rstrip("/"), query, body)
         except Refusal as refusal:

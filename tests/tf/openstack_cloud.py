@@ -54,6 +54,8 @@ class OpenStack:
         self.attachments: dict[str, Item] = {}
         self.requests: list[str] = []
         self.create_seconds = 0.0
+        self.answers = threading.Event()
+        self.answers.set()
         self._lock = threading.RLock()
         self._numbers = iter(range(20, 250))
         for name in ("sharednet1", "public"):

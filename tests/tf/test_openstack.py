@@ -157,7 +157,7 @@ def test_an_interrupted_up_goes_on_and_a_lost_state_makes_nothing_twice(site: Si
             if "openstack_networking_network_v2.private: Creation complete" in line:
                 # Six ports follow, which the provider puts into the state late: docs/decisions/0009.
                 process.send_signal(signal.SIGINT)
-        code = process.wait(60)
+        code = process.wait(240)
     assert code == 1
     assert "interrupted; what was made is in the state" in text
     between = site.cloud.ours()
@@ -188,14 +188,15 @@ def test_credentials_that_are_refused_are_said_to_be(site: Site, server: Server)
 
 
 def test_a_second_command_on_the_same_site_is_told_to_wait(site: Site) -> None:
-    site.cloud.create_seconds = 0.2
+    site.cloud.answers.clear()
     given = [part for name, value in VARIABLES.items() for part in ("-v", f"{name}={value}")]
     with site.start("plan", *given) as first:
-        deadline = time.monotonic() + 30
-        while not (site.state / ".lock").exists() and time.monotonic() < deadline:
+        deadline = time.monotonic() + 120
+        while not site.cloud.requests and time.monotonic() < deadline:
             time.sleep(0.02)
         code, text = site("plan")
-        first.communicate(timeout=120)
+        site.cloud.answers.set()
+        first.communicate(timeout=240)
     assert code == 1
     assert "another command is at work on the site chameleon" in text
 
