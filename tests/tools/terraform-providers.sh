@@ -31,7 +31,8 @@ provider() {
 
 provider dmacvicar libvirt 0.8.3
 provider terraform-provider-openstack openstack 1.54.1
-cat >"$folder/cli.tfrc" <<CONFIG
+# Another test's Terraform may read it now, and without it would ask the registry.
+cat >"$folder/cli.tfrc.new" <<CONFIG
 disable_checkpoint = true
 provider_installation {
   filesystem_mirror {
@@ -39,4 +40,5 @@ provider_installation {
   }
 }
 CONFIG
+mv "$folder/cli.tfrc.new" "$folder/cli.tfrc"
 echo "$folder/cli.tfrc"
