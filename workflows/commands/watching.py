@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _SPEAK_SECONDS = 1.0
 _ENGINE_SECONDS = 5.0
+# An engine that was just started: a busy machine takes long to load its code.
+_BEGIN_SECONDS = 60.0
 _MARKS = {"Succeeded": "✔", "Failed": "✘", "Error": "✘", "Skipped": "–", "Omitted": "–", "Pending": "·"}
 
 
@@ -85,14 +87,17 @@ def follow(place: Workplace, name: str, *, show: bool = True, title: str = "") -
 
 
 def _until_end(place: Workplace, name: str, show: Callable[[Run], None]) -> Run:
-    alone_since = None
+    alone_since, bound = None, _BEGIN_SECONDS
     while True:
         run = place.get(name)
         show(run)
         if run.done:
             return run
-        alone_since = (alone_since or time.monotonic()) if run.engine is None else None
-        if alone_since and time.monotonic() - alone_since > _ENGINE_SECONDS:
+        if run.engine is not None:
+            alone_since, bound = None, _ENGINE_SECONDS
+        elif alone_since is None:
+            alone_since = time.monotonic()
+        elif time.monotonic() - alone_since > bound:
             raise Unavailable(f"the engine of {name} is gone", allowed=f"`rookery resume {name}`")
         time.sleep(place.poll_seconds)
 
