@@ -10,7 +10,9 @@ import pytest
 
 from tests.support.cli import Cli
 from tests.support.gitops import Remote
+from tests.support.receivers import wait_until
 from workflows.local import pruning
+from workflows.local.runs import get_run
 
 
 def test_prune_shows_what_would_go_and_removes_it(
@@ -25,6 +27,7 @@ def test_prune_shows_what_would_go_and_removes_it(
         "spec: {entrypoint: a, templates: [{name: a, container: {image: rookery/x, command: ['true']}}]}\n"
     )
     assert cli("submit", "--file", file, "--wait").code == 0
+    wait_until("the end of the engine", lambda: get_run(tmp_path / "home", "once").engine is None)
     monkeypatch.setattr(pruning, "_ENDED_SECONDS", 0.0)
     shown = cli("prune", "--older-than", "0", "--keep-runs", "0", "--dry-run")
     assert re.search(r"run +once +[\d.]+ kB +Succeeded", shown.out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -90,16 +91,19 @@ def test_who_stops_waiting_hears_that_the_workflow_goes_on(
 
 def test_watching_shows_how_far_a_long_step_is_without_every_line_of_it(cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "workflow.yaml"
-    script = "for n in $(seq 1 60); do echo epoch $n; sleep 0.05; done"
+    script = "for n in $(seq 1 100); do echo epoch $n; sleep 0.05; done"
     file.write_text(
         "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {generateName: x-}\n"
         "spec: {entrypoint: a, templates: [{name: a, container: {image: rookery/x, "
         f"command: [sh, -c], args: ['{script}']}}}}]}}\n"
     )
+    began = time.monotonic()
     done = cli("submit", "--file", file, "--watch")
+    seconds = time.monotonic() - began
     said = [int(line.split()[-1]) for line in done.out.splitlines() if ": epoch " in line]
     assert done.code == 0
-    assert 2 <= len(said) <= 10
+    assert 2 <= len(said) <= seconds + 1
+    assert len(said) < 100
     assert said == sorted(set(said))
 
 

@@ -46,6 +46,11 @@ def serving(port: int, application: str = "digits") -> Iterator[None]:
         thread.join()
 
 
+@pytest.fixture(autouse=True)
+def _servers_may_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workflows.local.status._ASK_SECONDS", 30.0)
+
+
 @pytest.fixture
 def remote(tmp_path: Path) -> Remote:
     made = Remote(tmp_path / "home")
