@@ -60,7 +60,7 @@ def work() -> Work:
 def actions(world: World, work: Work) -> Iterator[Actions]:
     place = LocalPlace(world.platform)
     place.work = work  # type: ignore[assignment]
-    cache, asker = Cache(1), Asker(1)
+    cache, asker = Cache(60), Asker(20)
     yield Actions(
         Sources(BoardSettings.read(), place, cache, asker), Audit(world.home / "board" / "actions.jsonl")
     )

@@ -154,7 +154,7 @@ def test_a_queued_run_is_cancelled_and_unknown_ones_are_not_found(
     jobs = make(_settings(tmp_path, mlflow.url))
     jobs.start()
     job = jobs.submit(_request())
-    assert jobs.cancel(job.run_id).status == "KILLED"
+    assert jobs.cancel(job.run_id, 60).status == "KILLED"
     _wait(lambda: client.run(job.run_id)["info"]["status"] == "KILLED")
     with pytest.raises(NotFound):
         jobs.cancel("nothing")
@@ -220,5 +220,5 @@ def test_one_job_that_cannot_be_looked_after_does_not_stop_the_others(
     monkeypatch.setattr(Jobs, "_advance", fail)
     jobs.start()
     other = jobs.submit(_request())
-    assert jobs.cancel(other.run_id).status == "KILLED"
+    assert jobs.cancel(other.run_id, 60).status == "KILLED"
     assert jobs.alive
