@@ -14,6 +14,7 @@ from tests.support.platform import Platform, running_platform
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(900)]
 _LONG = 240_000
+expect.set_options(timeout=60_000)
 WHO = "Ada Lovelace"
 
 

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.support.board import HOSTILE, TOKEN, World, board
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=30_000)
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -150,7 +151,7 @@ def test_a_release_appears_on_the_overview_by_itself(page: Page, world: World) -
     page.evaluate("window.same = true")
     before = staging.locator(".version").inner_text().split()[0]
     world.release(int(before.removeprefix("v")) + 1)
-    expect(staging).to_contain_text(f"v{int(before.removeprefix('v')) + 1}", timeout=20_000)
+    expect(staging).to_contain_text(f"v{int(before.removeprefix('v')) + 1}")
     assert page.evaluate("window.same") is True
 
 
@@ -175,10 +176,10 @@ def test_a_service_that_goes_away_is_said_and_the_rest_stays(page: Page, world: 
     log_in(page, "/labels")
     expect(page.locator("main")).to_contain_text("93.0 %")
     world.away = {"labels"}
-    expect(page.locator("main")).to_contain_text("is away", timeout=20_000)
+    expect(page.locator("main")).to_contain_text("is away")
     expect(page.locator("main")).to_contain_text("93.0 %")
     world.away = set()
-    expect(page.locator("main")).not_to_contain_text("is away", timeout=20_000)
+    expect(page.locator("main")).not_to_contain_text("is away")
 
 
 def test_a_logout_ends_the_page_in_another_tab(page: Page) -> None:
@@ -187,7 +188,7 @@ def test_a_logout_ends_the_page_in_another_tab(page: Page) -> None:
     other = page.context.new_page()
     other.goto("/")
     other.get_by_role("button", name="log out").click()
-    expect(page.get_by_role("heading", name="Log in")).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
 def test_dark_and_light_differ(browser: Browser, server: httpx.Client) -> None:
