@@ -47,7 +47,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine, world:
 def until(found: Any) -> Any:
     import time
 
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not (value := found()):
         assert time.monotonic() < end
         time.sleep(0.02)

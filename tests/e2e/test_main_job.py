@@ -142,7 +142,7 @@ def test_a_workflow_that_is_cancelled_stops_its_training(platform: Platform, mlf
     assert platform("cancel", name).returncode == 0
     assert _until(platform, name, lambda run: run["finished"] is not None)["phase"] == "Failed"
     start = next(step for step in _run(platform, name)["steps"] if step["name"].startswith("start("))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while (run := mlflow_of.run(start["outputs"]["run-id"]))["info"]["status"] == "RUNNING":
         assert time.monotonic() < deadline
         time.sleep(0.5)

@@ -28,7 +28,7 @@ HOOK = """#!/bin/sh
 [ -e "{held}" ] && exit 0
 echo $$ > "{held}.new"
 mv "{held}.new" "{held}"
-for _ in $(seq 600); do
+for _ in $(seq 3000); do
   [ -e "{go}" ] && exit 0
   sleep 0.1
 done
@@ -103,7 +103,7 @@ def test_twelve_promotions_of_one_version_at_once_are_one_commit(platform: Platf
     assert git(platform.gitops, "fsck", "--strict", "--no-dangling") == ""
     canary = platform.environment("canary")
     assert (canary["version"], canary["phase"], canary["drift"]) == (version, "running", "")
-    assert httpx.get(f"{canary['url']}/readyz", timeout=10, trust_env=False).status_code == 200
+    assert httpx.get(f"{canary['url']}/readyz", timeout=30, trust_env=False).status_code == 200
 
 
 def test_a_registry_that_is_killed_and_comes_back_delays_a_promotion(platform: Platform) -> None:

@@ -64,7 +64,7 @@ def test_a_mail_server_and_a_webhook_away_for_a_while_and_a_killed_service(
         wait_until("the mail", lambda: len(box.mails) == 1)
 
         def sent() -> bool:
-            found = httpx.get(service.url + "/messages", trust_env=False).json()
+            found = httpx.get(service.url + "/messages", trust_env=False, timeout=30).json()
             return [d["state"] for d in found[0]["deliveries"]] == ["sent"] * 3
 
         wait_until("all deliveries", sent)

@@ -59,7 +59,7 @@ def test_every_service_answers_on_the_loopback_only(up: Platform) -> None:
         ("monitor", "/readyz"),
     ):
         assert (
-            httpx.get(f"http://127.0.0.1:{ports[name]}{path}", timeout=10, trust_env=False).status_code == 200
+            httpx.get(f"http://127.0.0.1:{ports[name]}{path}", timeout=30, trust_env=False).status_code == 200
         )
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:
@@ -117,7 +117,7 @@ def test_an_empty_environment_is_not_called_verified(up: Platform) -> None:
 def test_a_killed_service_is_named_by_doctor_and_started_by_up(up: Platform) -> None:
     pid = up.pids()["train"]
     os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while start_time(pid) is not None:
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -139,7 +139,7 @@ def test_what_a_killed_mlflow_leaves_is_ended_by_up_and_by_down(tmp_path: Path) 
         for command in ("up", "down"):
             ports, pid = made.json("status")["ports"], made.pids()["mlflow"]
             os.kill(pid, signal.SIGKILL)
-            wait_gone([Process(pid, start_time(pid) or "")], 10)
+            wait_gone([Process(pid, start_time(pid) or "")], 60)
             left = session_members(pid)
             assert left
             assert not is_free(ports["mlflow"])
@@ -184,7 +184,7 @@ def test_a_service_that_ends_at_once_is_told_with_its_last_words(
     checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ROOKERY_TRAIN_PARALLEL", "none")
-    settings = PlatformSettings(home=tmp_path / "home", repository=checkout, stop_seconds=5)
+    settings = PlatformSettings(home=tmp_path / "home", repository=checkout, start_seconds=180)
     with pytest.raises(Unavailable, match="train ended while it started"):
         platform.up(settings, _nothing, PortChoice.RANDOM)
     assert platform.running_processes(settings) == {}

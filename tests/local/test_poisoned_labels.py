@@ -61,7 +61,7 @@ def judged(services: tuple[Server, Server], application: str, source: str) -> di
     assert answer.status_code == 202, answer.text
     run_id = str(answer.json()["run_id"])
     end = time.monotonic() + 150
-    while (state := httpx.get(f"{train.url}/runs/{run_id}", timeout=10).json())["status"] == "RUNNING":
+    while (state := httpx.get(f"{train.url}/runs/{run_id}", timeout=30).json())["status"] == "RUNNING":
         assert time.monotonic() < end, state
         time.sleep(0.2)
     assert state["status"] == "FINISHED", state

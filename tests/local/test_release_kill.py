@@ -40,7 +40,7 @@ for argument in "$@"; do
   if [ "$argument" = push ]; then
     {before}
     touch {marker}
-    sleep 60
+    sleep 300
   fi
 done
 exec $real "$@"
@@ -65,7 +65,7 @@ def killed_at_the_push(script: str, remote: Path, cache: Path, folder: Path, *, 
         env={**os.environ, "PATH": f"{wrapper.parent}:{os.environ['PATH']}"},
         start_new_session=True,
     )
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not marker.exists():
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)

@@ -103,7 +103,7 @@ class Place:
             "staging",
             registry=self.mlflow,
             image=self.store.check,
-            running=lambda: fetch_running(self.server.url, timeout_seconds=2),
+            running=lambda: fetch_running(self.server.url, timeout_seconds=30),
         )
 
 

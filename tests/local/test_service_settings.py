@@ -33,7 +33,7 @@ def test_a_wrong_variable_is_one_sentence_and_exit_code_1(
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), variable: value},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 1

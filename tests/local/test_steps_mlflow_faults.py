@@ -67,13 +67,13 @@ class AwaitedStep:
             text=True,
         )
 
-    def result(self, seconds: float = 60) -> tuple[int, str]:
+    def result(self, seconds: float = 120) -> tuple[int, str]:
         text, _ = self.process.communicate(timeout=seconds)
         return self.process.returncode, text
 
 
 def wait_for_requests(proxy: FaultyProxy, count: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while proxy.requests < count:
         assert time.monotonic() < deadline, "the step never asked"
         time.sleep(0.05)
@@ -83,7 +83,7 @@ def wait_for_requests(proxy: FaultyProxy, count: int) -> None:
 def test_a_fault_that_passes_is_waited_out(
     fault: str, proxy: FaultyProxy, run_id: str, mlflow: Server, tmp_path: Path
 ) -> None:
-    step = AwaitedStep(proxy, run_id, tmp_path, patience=30)
+    step = AwaitedStep(proxy, run_id, tmp_path, patience=90)
     wait_for_requests(proxy, 2)
     proxy.mode = fault
     wait_for_requests(proxy, proxy.requests + 3)
@@ -99,7 +99,7 @@ def test_an_mlflow_that_stays_away_is_a_clear_failure_after_a_bounded_time(
 ) -> None:
     proxy.mode = "error"
     step = AwaitedStep(proxy, run_id, tmp_path, patience=1.5)
-    code, text = step.result(30)
+    code, text = step.result()
     assert code == 1, "1 is what the retry strategy tries again"
     assert "did not answer for 2 s" in text
     assert "told to fail" in text, "MLflow's own message is kept"
@@ -109,7 +109,7 @@ def test_an_mlflow_that_stays_away_is_a_clear_failure_after_a_bounded_time(
 def test_a_training_that_ended_otherwise_is_a_result_and_not_tried_again(
     status: str, proxy: FaultyProxy, run_id: str, mlflow: Server, tmp_path: Path
 ) -> None:
-    step = AwaitedStep(proxy, run_id, tmp_path, patience=30)
+    step = AwaitedStep(proxy, run_id, tmp_path, patience=90)
     wait_for_requests(proxy, 1)
     end(mlflow, run_id, status, reason="the loss was not finite in epoch 3")
     code, text = step.result()
@@ -121,7 +121,7 @@ def test_the_end_of_a_training_is_noticed_within_a_second(
     proxy: FaultyProxy, run_id: str, mlflow: Server, tmp_path: Path
 ) -> None:
     """A property of the polling, so it is asserted in requests, not in time: the next poll but one has seen it."""
-    step = AwaitedStep(proxy, run_id, tmp_path, patience=30)
+    step = AwaitedStep(proxy, run_id, tmp_path, patience=90)
     wait_for_requests(proxy, 3)
     ended_at: list[int] = []
 

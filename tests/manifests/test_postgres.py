@@ -14,7 +14,7 @@ SCRIPT = ROOT / "k8s/platform/postgres/prepare.sh"
 
 def prepare(**environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        ["sh", SCRIPT], env=environment, capture_output=True, text=True, check=False, timeout=10
+        ["sh", SCRIPT], env=environment, capture_output=True, text=True, check=False, timeout=60
     )
 
 
