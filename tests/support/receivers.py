@@ -96,7 +96,7 @@ class Mailbox:
 @contextmanager
 def mail_server(box: Mailbox, port: int = 0) -> Iterator[int]:
     """An SMTP server in a thread; gives its port."""
-    controller = Controller(box, hostname="127.0.0.1", port=port or free_port())
+    controller = Controller(box, hostname="127.0.0.1", port=port or free_port(), ready_timeout=60)
     controller.start()
     try:
         yield controller.port
