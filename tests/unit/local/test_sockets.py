@@ -31,15 +31,15 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 def _knock(port: int) -> bool:
     with socket.socket() as client:
-        client.settimeout(5)
+        client.settimeout(30)
         return client.connect_ex((HOST, port)) == 0
 
 
 def test_two_deployers_get_the_same_queue_of_connections(home: Path) -> None:
     port = free_port()
     first, second = Sockets(home).get(HOST, port), Sockets(home).get(HOST, port)
-    with first, second, socket.create_connection((HOST, port), timeout=5) as client:
-        second.settimeout(5)
+    with first, second, socket.create_connection((HOST, port), timeout=30) as client:
+        second.settimeout(30)
         served, _ = second.accept()
         with served:
             client.sendall(b"x")
@@ -81,12 +81,12 @@ def test_a_new_keeper_gets_what_the_deployer_still_holds(home: Path) -> None:
     entry = read_pid_file(home / "pids" / "sockets.json")
     assert entry is not None
     entry[0].signal(signal.SIGKILL)
-    wait_gone([entry[0]], 5)
-    with socket.create_connection((HOST, first), timeout=5):
+    wait_gone([entry[0]], 30)
+    with socket.create_connection((HOST, first), timeout=30):
         sockets.get(HOST, second).close()
         again = Sockets(home).get(HOST, first)
         with kept, again:
-            again.settimeout(5)
+            again.settimeout(30)
             again.accept()[0].close()
 
 
