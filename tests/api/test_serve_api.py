@@ -153,7 +153,10 @@ def test_more_than_fits_is_refused_and_health_answers_meanwhile(tones: httpx.Cli
     refused = next(answer for answer in answers if answer.status_code == 503)
     assert int(refused.headers["retry-after"]) >= 1
     assert refused.json()["error"] == "unavailable"
-    assert slowest < 1
+    # Had they been in each other's way, health would have waited for a prediction.
+    assert (
+        slowest < min(answer.elapsed for answer in answers if answer.status_code == 200).total_seconds() / 2
+    )
     assert tones.post("/predict", content=tone_wav(400.0, 1.0)).status_code == 200
 
 

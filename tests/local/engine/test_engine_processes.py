@@ -66,6 +66,7 @@ def test_the_environment_is_clean(flow: Any, shell_template: Any, monkeypatch: p
         "TMPDIR",
         "PYTHONPATH",
         "PYTHONUNBUFFERED",
+        "ROOKERY_TERMINATION_LOG",
         "FROM_MAP",
         "OVER",
         "KEY",
