@@ -82,9 +82,12 @@ class Forward:
         # Where it cannot be reached, the client sees its connection closed, and asks again or says so. asyncio takes
         # the end by `close` for a fault when it is told of it.
         try:
-            with suppress(RookeryError, asyncio.CancelledError):
+            with suppress(RookeryError):
                 async with self._open() as remote:
                     await _carry_both_ways(reader, writer, remote)
+        except asyncio.CancelledError:
+            # The loop ends too soon for a client that has not read all.
+            writer.transport.abort()
         finally:
             writer.close()
 
@@ -98,8 +101,12 @@ class Forward:
                 last = error
         else:
             raise last
-        async with remote:
-            yield remote
+        try:
+            async with remote:
+                yield remote
+        finally:
+            # Who is cancelled does not wait for the node's last word, and would leave the connection open.
+            remote.transport.abort()
 
     async def _connect(self, seconds: float) -> ClientConnection:
         pod, port = await asyncio.to_thread(self._pod)

@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.e2e.cluster.test_permissions import CORE, MERGE, WORKFLOWS, Ask, _rights, as_account
 from tests.support.cluster import ARGO, NODE1, PORTS, Cluster, until
+from tests.support.predictions import drawn, segment
 from workflows.cluster.forward import Forward
 
 pytestmark = pytest.mark.usefixtures("train_service")
@@ -111,6 +112,18 @@ def test_nobody_hands_over_a_log_or_reads_it_without_the_token(
     arbiter, notify = inside("arbiter", 9096), inside("notify", 9097)
     for url in (f"{arbiter}/decisions", f"{notify}/messages"):
         assert httpx.get(url, timeout=30, trust_env=False).status_code == 401
+
+
+def test_servers_hand_over_their_own_log_and_nothing_else(
+    cluster: Cluster, inside: Callable[[str, int], str]
+) -> None:
+    token = cluster.api.secret("digits-canary", "prediction-log")["ROOKERY_SERVE_LOG_TOKEN"]
+    headers = {"Authorization": f"Bearer {token}"}
+    wrote = segment(drawn(3), application="digits", environment="production")
+    with httpx.Client(base_url=inside("monitor", 9095), trust_env=False, timeout=30) as client:
+        assert client.get("/environments", headers=headers).status_code == 401
+        answer = client.put("/segments/x", content=wrote, headers=headers)
+        assert (answer.status_code, answer.json()["allowed"]) == (401, "digits-canary")
 
 
 def test_steps_tell_people(cluster: Cluster, served: str, inside: Callable[[str, int], str]) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import gc
+import hashlib
 import socket
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -192,3 +196,47 @@ def test_an_api_that_is_away_is_unavailable() -> None:
     with pytest.raises(Unavailable, match=r"of context lab at .* does not answer"):
         kube.get("/version")
     kube.close()
+
+
+def _never_ends(listener: socket.socket, asked: threading.Event, ended: threading.Event) -> None:
+    """A node that answers one request, and from then on neither reads nor closes."""
+    connection, _ = listener.accept()
+    request = b""
+    while b"\r\n\r\n" not in request:
+        request += connection.recv(4096)
+    key = request.lower().split(b"sec-websocket-key: ")[1].split(b"\r\n")[0]
+    key = request[request.lower().index(key) :][: len(key)]
+    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    connection.sendall(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Protocol: v4.channel.k8s.io\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
+    for channel in (b"\0", b"\1"):
+        connection.sendall(b"\x82\x03" + channel + (8080).to_bytes(2, "little"))
+    connection.recv(4096)
+    asked.set()
+    ended.wait(60)
+    connection.close()
+
+
+def test_nothing_is_left_open_when_it_ends_while_a_connection_says_goodbye(
+    kubelet: tuple[Server, list[str]],
+) -> None:
+    objects = Objects(kubelet[0].socket.getsockname()[1])
+    forward = Forward(objects, "rookery", "web", 80)  # type: ignore[arg-type]
+    asked, ended = threading.Event(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener, warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        node = threading.Thread(target=_never_ends, args=(listener, asked, ended), daemon=True)
+        node.start()
+        objects.access = Objects(listener.getsockname()[1]).access
+        with socket.create_connection(("127.0.0.1", forward.port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert asked.wait(20)
+        time.sleep(0.3)
+        forward.close()
+        ended.set()
+        node.join(20)
+        del forward
+        gc.collect()
+    assert [str(one.message) for one in found if one.category is ResourceWarning] == []
