@@ -102,7 +102,7 @@ def environment(pod: Container, final: Rewrite, folder: Path, config: Path) -> d
     env = {
         "PATH": f"{home}:/usr/local/bin:/usr/bin:/bin", "HOME": str(folder / "work"), "LANG": "C.UTF-8",
         "TMPDIR": str(folder / "tmp"), "PYTHONPATH": str(PACKAGE_ROOT), "PYTHONUNBUFFERED": "1",
-        "ROOKERY_TERMINATION_LOG": str(message_file(folder)),
+        "TERMINATION_MESSAGE_PATH": str(message_file(folder)),
     }  # fmt: skip
     for source in pod.env_from:
         if source.config_map_ref is not None:

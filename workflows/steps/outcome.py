@@ -54,7 +54,7 @@ def say(text: str) -> None:
 
 def _end(why: str, code: int) -> NoReturn:
     print(why, flush=True)
-    file = Path(os.environ.get("ROOKERY_TERMINATION_LOG", MESSAGE_FILE))
+    file = Path(os.environ.get("TERMINATION_MESSAGE_PATH", MESSAGE_FILE))
     if file.is_file():
         with suppress(OSError):
             file.write_text(why[:_MOST_CHARACTERS], encoding="utf-8")

@@ -66,7 +66,7 @@ def test_the_environment_is_clean(flow: Any, shell_template: Any, monkeypatch: p
         "TMPDIR",
         "PYTHONPATH",
         "PYTHONUNBUFFERED",
-        "ROOKERY_TERMINATION_LOG",
+        "TERMINATION_MESSAGE_PATH",
         "FROM_MAP",
         "OVER",
         "KEY",

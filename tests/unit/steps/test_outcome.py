@@ -36,7 +36,7 @@ def test_why_it_failed_is_left_for_argo(tmp_path: Path, monkeypatch: pytest.Monk
         raise Refused("no " + "x" * 9000)
 
     message = tmp_path / "termination-log"
-    monkeypatch.setenv("ROOKERY_TERMINATION_LOG", str(message))
+    monkeypatch.setenv("TERMINATION_MESSAGE_PATH", str(message))
     with pytest.raises(SystemExit):
         step()
     assert not message.exists()  # as on a machine without pods
