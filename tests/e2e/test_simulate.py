@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.gitops import REPOSITORY
-from tests.support.platform import small_checkout
+from tests.support.platform import port_base, small_checkout
 from workflows.local import platform
 from workflows.local.settings import PlatformSettings
 
@@ -22,6 +22,7 @@ def simulate(home: Path, checkout: Path, *options: str) -> subprocess.CompletedP
     environment = os.environ | {
         "ROOKERY_REPOSITORY": str(checkout),
         "ROOKERY_START_SECONDS": "300",
+        "ROOKERY_PORT_BASE": port_base(),
         "OMP_NUM_THREADS": "1",
     }
     command = [sys.executable, "-m", "workflows.cli", "--home", str(home), "simulate", *options]

@@ -30,6 +30,12 @@ def small_checkout(folder: Path) -> Path:
     return folder
 
 
+def port_base() -> str:
+    """Where this process's platforms have their ports: an environment without a release keeps one that looks free."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return str(10_000 + 1_000 * (worker % 10))
+
+
 class Platform:
     """A running platform and the command line for it."""
 
@@ -45,6 +51,7 @@ class Platform:
             "ROOKERY_HOME": str(self.home),
             "ROOKERY_REPOSITORY": str(self.settings.repository),
             "ROOKERY_START_SECONDS": "180",
+            "ROOKERY_PORT_BASE": port_base(),
             "OMP_NUM_THREADS": "1",
             "ROOKERY_CRON": "false",
         }

@@ -50,7 +50,7 @@ def create_here(
         kind=kind,
         data_source=source,
         model_name=model_name,
-        ports=dict(zip(ENVIRONMENTS, free_ports(len(ENVIRONMENTS), taken), strict=True)),
+        ports=dict(zip(ENVIRONMENTS, free_ports(len(ENVIRONMENTS), taken, settings.port_base), strict=True)),
     )
 
     def change(tree: Tree) -> Message:

@@ -42,11 +42,11 @@ def choose_ports(
         elif partly and name in known and is_free(known[name]):
             chosen[name] = known[name]
         elif choice is PortChoice.RANDOM or wanted == 0:
-            chosen[name] = _again_or_new(known.get(name, 0), set(chosen.values()))
+            chosen[name] = _again_or_new(known.get(name, 0), set(chosen.values()), settings.port_base)
         elif is_free(wanted):
             chosen[name] = wanted
         elif choice is PortChoice.AUTO:
-            chosen[name] = _again_or_new(known.get(name, 0), set(chosen.values()))
+            chosen[name] = _again_or_new(known.get(name, 0), set(chosen.values()), settings.port_base)
         else:
             raise Conflict(
                 f"port {wanted} for {name} is taken by {describe_owner(wanted)}",
@@ -83,7 +83,7 @@ def place_environments(
                 f"port {port} for {' '.join(place)} is taken by {problem}",
                 allowed="end that process, or `rookery up --ports auto`, which commits another port",
             )
-    moved = dict(zip(moves, free_ports(len(moves), seen), strict=True))
+    moved = dict(zip(moves, free_ports(len(moves), seen, settings.port_base), strict=True))
     move_ports(settings, moved)
     return moved
 
@@ -116,7 +116,7 @@ def _running_port(pid_file: Path) -> int | None:
     return port if isinstance(port, int) else None
 
 
-def _again_or_new(former: int, taken: set[int]) -> int:
+def _again_or_new(former: int, taken: set[int], base: int) -> int:
     if former and former not in taken and is_free(former):
         return former
-    return free_ports(1, taken)[0]
+    return free_ports(1, taken, base)[0]

@@ -11,7 +11,7 @@ from pathlib import Path
 from services.common.errors import Unavailable
 
 _LISTENING = "0A"
-_FIRST, _FEWEST, _USUAL = 15_000, 2_000, 32_768
+_WIDTH = 1000
 
 
 class PortChoice(StrEnum):
@@ -33,32 +33,27 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
     return True
 
 
-def free_ports(count: int, taken: set[int], host: str = "127.0.0.1") -> list[int]:
-    """Different free ports, none of them in `taken`.
+def free_ports(count: int, taken: set[int], base: int, host: str = "127.0.0.1") -> list[int]:
+    """Different ports out of the thousand from `base` on that are free now, none of them in `taken`.
 
-    They are below those that the kernel gives to whoever connects, so that nobody is given one by chance before its
-    server listens. Source: ip(7), `ip_local_port_range`.
+    Not any that the kernel would give: it may give one to a client before its server listens, and an environment
+    without a release keeps a port that nobody listens on.
 
     Raises:
-        Unavailable: the machine has too few free ports left.
+        Unavailable: too few of them are free.
     """
     found: list[int] = []
-    candidates = range(_FIRST, max(_lowest_given(), _FIRST + _FEWEST))
+    candidates = range(base, min(base + _WIDTH, 65_536))
     for port in random.sample(candidates, len(candidates)):
         if len(found) == count:
             break
         if port not in taken and is_free(port, host):
             found.append(port)
     if len(found) < count:
-        raise Unavailable("no free port is left", value=f"{candidates.start} to {candidates.stop - 1}")
+        raise Unavailable(
+            f"no port is free from {base} to {candidates.stop - 1}", allowed="another ROOKERY_PORT_BASE"
+        )
     return found
-
-
-def _lowest_given() -> int:
-    try:
-        return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        return _USUAL
 
 
 def owner(port: int) -> tuple[int, str] | None:

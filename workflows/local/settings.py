@@ -56,6 +56,13 @@ class PlatformSettings(Settings):
     observe_port: int = Field(default=9099, ge=0, le=65535, description="Port of the observe service, or 0.")
     prometheus_port: int = Field(default=4000, ge=0, le=65535, description="Port of Prometheus, or 0.")
     alertmanager_port: int = Field(default=4093, ge=0, le=65535, description="Port of Alertmanager, or 0.")
+    port_base: int = Field(
+        default=15000,
+        ge=1024,
+        le=64000,
+        description="Lowest of the thousand ports that new applications and `--ports random` or `auto` choose from; "
+        "one of its own for each of several platforms on a machine.",
+    )
     serve_python: Path | None = Field(
         default=None,
         description="Interpreter of serving processes; else .venv-serve, else this one.",

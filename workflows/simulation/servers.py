@@ -73,7 +73,7 @@ def left_alone(settings: PlatformSettings, image_digest: str, folder: Path) -> I
         Unavailable: it was not ready in time.
     """
     rootfs = ImageStore(settings.images).unpack(image_digest, folder)
-    port = free_ports(1, set())[0]
+    port = free_ports(1, set(), settings.port_base)[0]
     environment = {
         "PATH": os.environ.get("PATH", ""),
         "PYTHONPATH": str(rootfs / "app"),

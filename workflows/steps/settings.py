@@ -33,6 +33,7 @@ class StepSettings(Settings):
         "ROOKERY_CRON",
         "ROOKERY_START_SECONDS",
         "ROOKERY_STOP_SECONDS",
+        "ROOKERY_PORT_BASE",
         "ROOKERY_DEPLOY_",
     )
 
