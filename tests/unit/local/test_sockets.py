@@ -100,7 +100,7 @@ def test_binding_shared_joins_a_port_of_ours() -> None:
 
 
 def test_many_that_need_a_keeper_at_once_start_one(home: Path) -> None:
-    ports = free_ports(8, set())
+    ports = free_ports(8, set(), 31_000)
     with ThreadPoolExecutor(8) as pool:
         listeners = list(pool.map(lambda port: Sockets(home).get(HOST, port), ports))
     keepers = [
