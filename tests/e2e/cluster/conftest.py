@@ -68,7 +68,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         )
     made = Cluster(path, tmp_path_factory.mktemp("cluster"))
     made.api.get("/version")
-    yield made
+    with made.paused_schedules():
+        yield made
     made.api.close()
 
 

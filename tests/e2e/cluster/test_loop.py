@@ -177,7 +177,7 @@ def test_a_schedule_looks_at_every_application(cluster: Cluster, served: str) ->
         "apiVersion": body["apiVersion"],
         "kind": body["kind"],
         "metadata": {"name": copy},
-        "spec": {**body["spec"], "schedules": ["* * * * *"]},
+        "spec": {**body["spec"], "schedules": ["* * * * *"], "suspend": False},
     }
     cluster.api.create(place, made)
     try:
