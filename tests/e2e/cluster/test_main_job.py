@@ -52,7 +52,7 @@ def overhead(run: Run, mlflow: MlflowClient) -> float:
 
 
 def delivery(run: Run) -> float:
-    """Seconds from the end of a promotion's commit until every pod has it and answered its golden inputs as expected."""
+    """Seconds from the end of a promotion's commit until every pod has it and answers its golden inputs."""
     ended = {
         name: node.finished
         for node in run.nodes
