@@ -220,12 +220,12 @@ class Cluster:
         """The newest commit."""
         return _git(self.folder, "ls-remote", self.git_url(), "refs/heads/main").split()[0]
 
-    def releases(self) -> int:
-        """Commits that changed a release folder of digits."""
+    def releases(self, by: str = "") -> int:
+        """Commits that changed a release folder of digits; those of one workflow, if one is named."""
         with self.clone() as folder:
-            return int(
-                _git(folder, "rev-list", "--count", "HEAD", "--", ":(glob)k8s/apps/digits/*/release/**")
-            )
+            mine = [f"--grep=^Workflow: {by}/"] if by else []
+            place = ":(glob)k8s/apps/digits/*/release/**"
+            return int(_git(folder, "rev-list", "--count", *mine, "HEAD", "--", place))
 
     def layers(self, digest: str, repository: str = "rookery/digits") -> list[dict[str, Any]]:
         """The layers of an image in the site's registry, the lowest first."""
