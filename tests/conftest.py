@@ -14,6 +14,11 @@ settings.register_profile("rookery", deadline=None)
 settings.load_profile("rookery")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Files are named by their length: some formats write the time, and then no two workers collect the same tests."""
+    return f"{argname}-of-{len(val)}-bytes" if isinstance(val, bytes) and len(val) > 32 else None
+
+
 @pytest.fixture(scope="session")
 def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One real MLflow for the whole session; tests keep apart by experiment names."""
