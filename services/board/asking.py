@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from services.common.errors import RookeryError, Unavailable
+from services.common.trust import authorities
 
 _MOST_BYTES = 4 << 20
 
@@ -24,7 +25,11 @@ class Asker:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._http = httpx.Client(
-            timeout=seconds, trust_env=False, limits=httpx.Limits(max_connections=40), follow_redirects=False
+            timeout=seconds,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=40),
+            follow_redirects=False,
+            verify=authorities(),
         )
 
     def json(self, base: str, path: str, *, token: str = "", **params: str) -> Any:

@@ -17,6 +17,7 @@ import httpx
 from services.common.errors import InvalidInput, NotFound, RookeryError, Unavailable
 from services.common.mlflow_answers import is_collision, is_missing, message_of, object_of
 from services.common.patience import pauses
+from services.common.trust import trust_for
 
 _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
@@ -53,7 +54,7 @@ class MlflowClient:
     def __init__(self, url: str, *, patience_seconds: float = 30.0, timeout_seconds: float = 20.0) -> None:
         self.url = url.rstrip("/")
         self._patience = patience_seconds
-        self._http = httpx.Client(base_url=self.url, timeout=timeout_seconds)
+        self._http = httpx.Client(base_url=self.url, timeout=timeout_seconds, verify=trust_for(url))
 
     def __enter__(self) -> Self:
         return self

@@ -16,6 +16,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import RookeryError
 from services.common.settings import Settings
+from services.common.trust import trust_for
 
 Kind = Literal["gate", "promotion", "rollback", "drift", "failure", "decision", "labels"]
 # The whole call, with name lookup and a server that answers byte by byte.
@@ -81,7 +82,9 @@ def _post(settings: NoticeSettings, message: dict[str, Any], arrived: threading.
         headers["Authorization"] = f"Bearer {token}"
     url = settings.url.rstrip("/") + "/messages"
     try:
-        answer = httpx.post(url, json=message, headers=headers, timeout=MOST_SECONDS, trust_env=False)
+        answer = httpx.post(
+            url, json=message, headers=headers, timeout=MOST_SECONDS, trust_env=False, verify=trust_for(url)
+        )
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         _log.info("%s: %s", type(error).__name__, error)
         return

@@ -12,6 +12,7 @@ import httpx
 
 from services.common.errors import NotFound, RookeryError, Unavailable
 from services.common.notices import tell
+from services.common.trust import trust_for
 from services.labels.office import Office
 
 COUNTS = ("chosen", "sent", "answers", "versions", "away", "events")
@@ -115,7 +116,14 @@ class Clerk:
         for application, subject, body in self.office.place.book.events():
             headers = {"Authorization": f"Bearer {token}"} if token else {}
             try:
-                answer = httpx.post(f"{url}/events", json=body, headers=headers, timeout=5, trust_env=False)
+                answer = httpx.post(
+                    f"{url}/events",
+                    json=body,
+                    headers=headers,
+                    timeout=5,
+                    trust_env=False,
+                    verify=trust_for(url),
+                )
             except httpx.HTTPError as error:
                 _log.warning("the arbiter does not answer: %s", type(error).__name__)
                 return told

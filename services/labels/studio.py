@@ -13,6 +13,7 @@ from urllib.parse import quote
 import httpx
 
 from services.common.errors import InvalidInput, RookeryError, Unavailable
+from services.common.trust import trust_for
 from services.labels.desk import Links
 from services.labels.form import configuration, read_result, task_fields
 from services.labels.task import Annotation, Batch, Project, Stray, Task
@@ -62,7 +63,7 @@ class StudioDesk:
         self, url: str, token: str, *, blind: bool = True, hook: tuple[str, str] | None = None
     ) -> None:
         self._token, self._blind, self._hook = token, blind, hook
-        self._client = httpx.Client(base_url=url, timeout=_TIMEOUT, trust_env=False)
+        self._client = httpx.Client(base_url=url, timeout=_TIMEOUT, trust_env=False, verify=trust_for(url))
         self._projects: dict[str, int] = {}
         self._marks: dict[int, _Mark] = {}
         if token.count(".") != 2:

@@ -148,9 +148,13 @@ def archived(objects: Objects, url: str, inputs: Sequence[bytes], *, seconds: fl
 def _ask(url: str, path: str, data: bytes | None = None) -> dict[str, Any]:
     import httpx
 
+    from services.common.trust import trust_for
+
     try:
         method = "GET" if data is None else "POST"
-        answer = httpx.request(method, url.rstrip("/") + path, content=data, timeout=60)
+        answer = httpx.request(
+            method, url.rstrip("/") + path, content=data, timeout=60, verify=trust_for(url)
+        )
         answer.raise_for_status()
     except httpx.HTTPError as error:
         raise Unavailable(f"the server does not answer: {error}", value=url) from error

@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from services.common.errors import RookeryError
 from services.common.notices import tell
+from services.common.trust import trust_for
 from services.monitor.windows import Window
 
 _DAY = timedelta(days=1)
@@ -117,6 +118,7 @@ class Watch:
                 headers=headers,
                 timeout=_EVENT_SECONDS,
                 trust_env=False,
+                verify=trust_for(self._arbiter),
             )
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             _log.warning("the arbiter does not answer: %s: %s", type(error).__name__, error)

@@ -12,6 +12,7 @@ import httpx
 
 from services.common.errors import Unavailable
 from services.common.mlflow_rest import params_of, tags_of
+from services.common.trust import trust_for
 
 DAYS = 30
 STATUSES = ("RUNNING", "FINISHED", "FAILED", "KILLED")
@@ -44,7 +45,9 @@ def read_runs(url: str, applications: Sequence[str], seconds: float = 10.0) -> R
     workflows: Counter[tuple[str, str, str]] = Counter()
     failed: dict[tuple[str, str], float] = {}
     try:
-        with httpx.Client(base_url=url.rstrip("/"), timeout=seconds, trust_env=False) as client:
+        with httpx.Client(
+            base_url=url.rstrip("/"), timeout=seconds, trust_env=False, verify=trust_for(url)
+        ) as client:
             for application in applications:
                 for run in _search(client, application, since):
                     trainings[(application, _status(run))] += 1

@@ -13,6 +13,7 @@ import pytest
 
 from services.bundle.reader import read_bundle
 from services.serve.models import PredictionBody
+from tests.support import web
 from tests.support.bundles import digit_label, digit_png, tiny_audio_bundle, tiny_image_bundle, tone_wav
 from tests.support.serving import serve
 
@@ -161,7 +162,7 @@ def test_more_than_fits_is_refused_and_health_answers_meanwhile(tones: httpx.Cli
 
 
 def _post(client: httpx.Client, data: bytes) -> httpx.Response:
-    return httpx.post(client.base_url.join("/predict"), content=data, timeout=60, trust_env=False)
+    return web.post(client.base_url.join("/predict"), content=data, timeout=60)
 
 
 def test_wrong_methods_and_paths_are_named(digits: httpx.Client) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from services.train.families import FAMILIES
 from services.train.hyperparameters import names
+from tests.support import web
 from tests.support.servers import Server, free_port, train_server
 
 SMALL = {"model_name": "cnn", "data_source": "digits?items=200", "epochs": "1", "width": "4"}
@@ -35,7 +36,7 @@ def train(tmp_path_factory: pytest.TempPathFactory, mlflow: Server) -> Iterator[
 def _empty_queue(train: Server) -> Iterator[None]:
     yield
     for run_id in _asked:
-        httpx.post(f"{train.url}/runs/{run_id}/cancel", timeout=20)
+        web.post(f"{train.url}/runs/{run_id}/cancel", timeout=20)
     _asked.clear()
 
 
@@ -44,7 +45,7 @@ _asked: list[str] = []
 
 def _post(train: Server, query: dict[str, str], key: str | None = None) -> httpx.Response:
     headers = {} if key is None else {"Idempotency-Key": key}
-    answer = httpx.post(train.url + "/train", params=query, headers=headers, timeout=60)
+    answer = web.post(train.url + "/train", params=query, headers=headers, timeout=60)
     if answer.status_code == 202:
         _asked.append(answer.json()["run_id"])
     return answer
@@ -63,16 +64,16 @@ def test_a_request_is_answered_at_once_and_trained(train: Server, mlflow: Server
     run_id = answer.json()["run_id"]
     assert list(answer.json()) == ["run_id"]
     end = time.monotonic() + 120
-    while (state := httpx.get(f"{train.url}/runs/{run_id}").json())["status"] == "RUNNING":
+    while (state := web.get(f"{train.url}/runs/{run_id}").json())["status"] == "RUNNING":
         assert time.monotonic() < end
         time.sleep(0.1)
     assert state["status"] == "FINISHED", state
     assert (state["application"], state["epoch"], state["epochs"]) == ("letters", 1, 1)
-    run = httpx.get(f"{mlflow.url}/api/2.0/mlflow/runs/get", params={"run_id": run_id}).json()["run"]
+    run = web.get(f"{mlflow.url}/api/2.0/mlflow/runs/get", params={"run_id": run_id}).json()["run"]
     tags = {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
     assert (tags["rookery.application"], tags["rookery.code_revision"]) == ("letters", "0123456")
     assert set(names()) <= {param["key"] for param in run["data"]["params"]}
-    late = httpx.post(f"{train.url}/runs/{run_id}/cancel")
+    late = web.post(f"{train.url}/runs/{run_id}/cancel")
     assert (late.status_code, late.json()["error"]) == (409, "conflict")
 
 
@@ -89,7 +90,7 @@ def test_a_full_queue_is_answered_503_with_retry_after(train: Server) -> None:
     answers = [_post(train, {**LONG, "seed": str(seed)}) for seed in range(5)]
     assert [answer.status_code for answer in answers] == [202, 202, 202, 202, 503]
     assert answers[-1].headers["retry-after"] == "2"
-    waiting = httpx.get(f"{train.url}/runs/{answers[3].json()['run_id']}").json()
+    waiting = web.get(f"{train.url}/runs/{answers[3].json()['run_id']}").json()
     assert (waiting["status"], waiting["stage"], waiting["waiting_before"]) == ("RUNNING", "queued", 2)
 
 
@@ -106,32 +107,32 @@ def test_what_is_wrong_is_said_before_a_run_starts(train: Server, tmp_path: Path
     assert "no pretrained weights" in _refusal(train, {**SMALL, "pretrained": "/etc/passwd"})
     resnet = {**SMALL, "model_name": "resnet18"}
     assert "outside the folders" in _refusal(train, {**resnet, "pretrained": "/etc/weights.pt"})
-    twice = httpx.post(f"{train.url}/train?model_name=cnn&model_name=cnn&data_source=digits")
+    twice = web.post(f"{train.url}/train?model_name=cnn&model_name=cnn&data_source=digits")
     assert (twice.status_code, twice.json()["message"]) == (422, "a parameter is given twice")
     assert _post(train, SMALL, "a key with 'quotes'").status_code == 422
 
 
 def test_the_lists_name_everything_that_can_be_asked_for(train: Server) -> None:
-    models = httpx.get(train.url + "/models").json()["models"]
+    models = web.get(train.url + "/models").json()["models"]
     assert [model["name"] for model in models] == list(FAMILIES)
-    rows = httpx.get(train.url + "/hyperparameters").json()["hyperparameters"]
+    rows = web.get(train.url + "/hyperparameters").json()["hyperparameters"]
     assert [row["name"] for row in rows] == names()
-    sources = httpx.get(train.url + "/data-sources").json()["data_sources"]
+    sources = web.get(train.url + "/data-sources").json()["data_sources"]
     assert {"digits", "synthetic-birds"} <= {source["name"] for source in sources}
-    documented = httpx.get(train.url + "/openapi.json").json()["paths"]["/train"]["post"]["parameters"]
+    documented = web.get(train.url + "/openapi.json").json()["paths"]["/train"]["post"]["parameters"]
     assert set(names()) <= {parameter["name"] for parameter in documented}
-    assert httpx.get(train.url + "/docs").status_code == 404
+    assert web.get(train.url + "/docs").status_code == 404
 
 
 def test_unknown_runs_are_not_found(train: Server) -> None:
     for method, path in (("GET", "/runs/abc"), ("POST", "/runs/abc/cancel"), ("GET", "/runs/..%2f..")):
-        assert httpx.request(method, train.url + path).status_code == 404
+        assert web.request(method, train.url + path).status_code == 404
 
 
 def test_health_and_counters(train: Server) -> None:
-    assert httpx.get(train.url + "/healthz").json() == {"status": "ok"}
-    assert httpx.get(train.url + "/readyz").status_code == 200
-    text = httpx.get(train.url + "/metrics").text
+    assert web.get(train.url + "/healthz").json() == {"status": "ok"}
+    assert web.get(train.url + "/readyz").status_code == 200
+    text = web.get(train.url + "/metrics").text
     assert 'rookery_train_jobs{state="queued"}' in text
     assert 'rookery_train_answers_total{path="/healthz",status="200"}' in text
 
@@ -140,9 +141,9 @@ def test_mlflow_away_is_said_at_once(tmp_path: Path) -> None:
     server = train_server(tmp_path, f"http://127.0.0.1:{free_port()}")
     server.start()
     try:
-        answer = httpx.post(server.url + "/train", params=SMALL, timeout=10)
+        answer = web.post(server.url + "/train", params=SMALL, timeout=10)
         assert (answer.status_code, answer.json()["error"]) == (503, "unavailable")
         assert answer.headers["retry-after"] == "2"
-        assert httpx.get(server.url + "/healthz").status_code == 200
+        assert web.get(server.url + "/healthz").status_code == 200
     finally:
         server.stop()

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 
 from services.common.mlflow_rest import MlflowClient
+from tests.support import web
 from tests.support.gitops import git
 from tests.support.platform import Platform, running_platform
 from workflows.local.pids import start_time
@@ -103,7 +103,7 @@ def test_twelve_promotions_of_one_version_at_once_are_one_commit(platform: Platf
     assert git(platform.gitops, "fsck", "--strict", "--no-dangling") == ""
     canary = platform.environment("canary")
     assert (canary["version"], canary["phase"], canary["drift"]) == (version, "running", "")
-    assert httpx.get(f"{canary['url']}/readyz", timeout=30, trust_env=False).status_code == 200
+    assert web.get(f"{canary['url']}/readyz", timeout=30).status_code == 200
 
 
 def test_a_registry_that_is_killed_and_comes_back_delays_a_promotion(platform: Platform) -> None:

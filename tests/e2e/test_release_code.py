@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterator
 from subprocess import CompletedProcess
 
-import httpx
 import pytest
 
+from tests.support import web
 from tests.support.gitops import git
 from tests.support.platform import Platform, running_platform
 
@@ -39,7 +39,7 @@ def change(platform: Platform, file: str, old: str, new: str) -> None:
 
 
 def shown(platform: Platform, environment: str) -> str:
-    return httpx.get(platform.environment(environment)["url"] + "/", trust_env=False).text
+    return web.get(platform.environment(environment)["url"] + "/").text
 
 
 def evidence(platform: Platform) -> dict[str, object]:

@@ -16,6 +16,7 @@ from services.monitor.judge import Policy
 from services.monitor.objects import FolderObjects
 from services.monitor.segment import parse_segment
 from services.serve.ids import RequestIds
+from tests.support import web
 from tests.support.bundles import digit_png, tiny_image_bundle
 from tests.support.predictions import NOON, drawn, feedback, prediction, segment
 from tests.support.servers import Server
@@ -39,7 +40,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, P
 
 def say(server: Server, body: object) -> httpx.Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return httpx.post(server.url + "/feedback", content=content, trust_env=False, timeout=30)
+    return web.post(server.url + "/feedback", content=content, timeout=30)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +88,13 @@ def test_feedback_is_small(served: tuple[Server, Path]) -> None:
 @pytest.mark.parametrize("source", ["<script>", "a b", "../../x", "a" * 65, "%00", "%F0%9F%90%A6"])
 def test_a_source_is_a_plain_name(served: tuple[Server, Path], source: str) -> None:
     url = f"{served[0].url}/predict?source={source}"
-    answer = httpx.post(url, content=digit_png(1), trust_env=False)
+    answer = web.post(url, content=digit_png(1))
     assert answer.status_code == 422
     assert "`source`" in answer.json()["message"]
 
 
 def test_the_log_holds_no_input_unless_asked_to(served: tuple[Server, Path]) -> None:
-    httpx.post(served[0].url + "/predict", content=digit_png(1), trust_env=False).raise_for_status()
+    web.post(served[0].url + "/predict", content=digit_png(1)).raise_for_status()
     assert not list((served[1] / "spool").glob("*.input"))
 
 

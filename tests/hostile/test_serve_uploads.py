@@ -12,11 +12,11 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 import soundfile
 
+from tests.support import web
 from tests.support.bundles import digit_label, digit_png, tiny_audio_bundle, tiny_image_bundle, tone_wav
 from tests.support.servers import Server
 from tests.support.serving import resident_bytes, serve
@@ -92,7 +92,7 @@ SOUNDS: dict[str, tuple[Callable[[], bytes], str]] = {
 @pytest.mark.parametrize("name", SOUNDS)
 def test_hostile_sounds_get_a_sentence(tones: Server, name: str) -> None:
     make, words = SOUNDS[name]
-    answer = httpx.post(
+    answer = web.post(
         tones.url + "/predict", files={"file": ("song.wav", make())}, timeout=60, trust_env=False
     )
     assert 400 <= answer.status_code < 500, answer.text
@@ -123,7 +123,7 @@ def _npy_header(kind: str, shape: tuple[int, ...]) -> bytes:
 def test_hostile_pictures_get_a_sentence(digits: Server, name: str) -> None:
     make, words = PICTURES[name]
     before = resident_bytes(digits.pid)
-    answer = httpx.post(digits.url + "/predict", content=make(), timeout=60, trust_env=False)
+    answer = web.post(digits.url + "/predict", content=make(), timeout=60)
     assert 400 <= answer.status_code < 500, answer.text
     assert words in answer.json()["message"]
     assert resident_bytes(digits.pid) - before < GIB // 4
@@ -205,7 +205,7 @@ def test_clients_that_vanish_leave_nothing_behind(digits: Server) -> None:
     served(digits, digit_png(0))
 
     def forgotten() -> bool:
-        text = httpx.get(digits.url + "/metrics", trust_env=False, timeout=30).text
+        text = web.get(digits.url + "/metrics", timeout=30).text
         idle = re.search(r"^rookery_serve_busy\{.*\} 0\.0$", text, re.MULTILINE)
         return 'code="client-gone"' in text and idle is not None
 
@@ -261,5 +261,5 @@ def _talk(server: Server, data: bytes) -> bytes:
 
 def served(server: Server, data: bytes) -> None:
     """The next request is answered as always."""
-    answer = httpx.post(server.url + "/predict", content=data, timeout=60, trust_env=False)
+    answer = web.post(server.url + "/predict", content=data, timeout=60)
     assert answer.status_code == 200, answer.text

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from services.data.digits import load_digits_dataset
 from services.data.options import Options
+from tests.support import web
 from tests.support.platform import Platform, running_platform
 from workflows.local.pids import start_time
 
@@ -94,11 +94,11 @@ def test_data_that_grow_make_one_event_and_a_killed_arbiter_loses_nothing(
     folder = tmp_path / "scans"
     pictures(folder, 250)
     detail = {"source": str(folder), "parameters": {"epochs": "1", "train-ip": ""}}
-    wrong = httpx.post(f"{url}/events", json={"kind": "labels", "application": "digits", "detail": detail})
+    wrong = web.post(f"{url}/events", json={"kind": "labels", "application": "digits", "detail": detail})
     assert wrong.status_code == 422
     detail = {"source": str(folder), "parameters": {"epochs": "1"}}
     body = {"kind": "labels", "application": "digits", "subject": "x", "detail": detail, "by": "test"}
-    assert httpx.post(f"{url}/events", json=body).status_code == 202
+    assert web.post(f"{url}/events", json=body).status_code == 202
     made = wait_for("a decision", lambda: (d := decisions(up)[0])["events"][0]["kind"] == "labels" and d)
     pid = up.pids()["arbiter"]
     os.kill(pid, signal.SIGKILL)
@@ -107,7 +107,7 @@ def test_data_that_grow_make_one_event_and_a_killed_arbiter_loses_nothing(
     wait_for("an end", lambda: decisions(up)[0]["outcome"] in ("succeeded", "refused", "failed"))
     assert sum(one["verdict"] == "retrain" for one in decisions(up)) == 2
 
-    assert httpx.post(f"{url}/look?application=digits", timeout=60).json() == {"events": []}
+    assert web.post(f"{url}/look?application=digits", timeout=60).json() == {"events": []}
     pictures(folder, 300)
     watched = up("submit", "watch-applications", "-p", "application=digits", "--wait")
     assert watched.returncode == 0, watched.stderr

@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support import web
 from tests.support.bundles import digit_png
 from tests.support.gitops import REPOSITORY, Remote
 from workflows.local import platform
@@ -71,7 +72,7 @@ class Deployed:
             return client.connect_ex(("127.0.0.1", self.remote.ports["staging"])) != 0
 
     def memory(self) -> str:
-        answer = httpx.get(f"{self.remote.url()}/version", timeout=30, trust_env=False)
+        answer = web.get(f"{self.remote.url()}/version", timeout=30)
         return str(answer.json()["image_digest"])
 
     def until(self, what: Callable[[], bool], seconds: float = 120) -> None:
@@ -111,11 +112,7 @@ class Clients:
         with kept:
             while not self.ending.is_set():
                 try:
-                    ask = (
-                        kept.post
-                        if keep
-                        else lambda *a, **k: httpx.post(*a, **k, timeout=90, trust_env=False)
-                    )
+                    ask = kept.post if keep else lambda *a, **k: web.post(*a, **k, timeout=90)
                     answer = ask(f"{self.url}/predict", content=digit_png(1))
                     answer.raise_for_status()
                     self.answers.append(answer.json()["bundle_digest"])

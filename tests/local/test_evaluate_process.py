@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from services.common.mlflow_rest import MlflowClient
+from tests.support import web
 from tests.support.judged import finished_run
 from tests.support.servers import Server, free_port
 
@@ -57,7 +58,7 @@ def await_answer(url: str, run_id: str, seconds: float = 120) -> dict:
     last: object = None
     while time.monotonic() < end:
         try:
-            answer = httpx.get(f"{url}/get-version", params={"run_id": run_id}, timeout=30, trust_env=False)
+            answer = web.get(f"{url}/get-version", params={"run_id": run_id}, timeout=30)
         except httpx.TransportError as error:
             last = error
         else:
@@ -76,7 +77,7 @@ def test_kill_9_at_any_moment_leaves_one_version_and_one_answer(server, client, 
     folder = tmp_path / "state" / "runs" / run_id
     # Each file marks how far the work has come: begun, judged, published.
     for marker in ("phase", "gate.json", "answer.json"):
-        httpx.get(f"{server.url}/get-version", params={"run_id": run_id}, timeout=30, trust_env=False)
+        web.get(f"{server.url}/get-version", params={"run_id": run_id}, timeout=30)
         end = time.monotonic() + 60
         while not (folder / marker).exists() and time.monotonic() < end:
             time.sleep(0.002)
@@ -95,7 +96,7 @@ def test_kill_9_at_any_moment_leaves_one_version_and_one_answer(server, client, 
 def test_a_service_killed_alone_leaves_its_worker_and_both_end_at_one_version(server, client, tmp_path):
     application = f"orphan-{uuid4().hex[:8]}"
     run_id = finished_run(client, tmp_path, application=application)
-    httpx.get(f"{server.url}/get-version", params={"run_id": run_id}, timeout=30, trust_env=False)
+    web.get(f"{server.url}/get-version", params={"run_id": run_id}, timeout=30)
     folder = tmp_path / "state" / "runs" / run_id
     end = time.monotonic() + 60
     while not (folder / "phase").exists() and time.monotonic() < end:
@@ -133,7 +134,7 @@ def test_twenty_clients_of_two_services_on_one_state_get_one_answer(server, clie
 
 def test_sigterm_ends_service_and_worker_within_ten_seconds(server, client, tmp_path):
     run_id = finished_run(client, tmp_path, application=f"term-{uuid4().hex[:8]}")
-    httpx.get(f"{server.url}/get-version", params={"run_id": run_id}, timeout=30, trust_env=False)
+    web.get(f"{server.url}/get-version", params={"run_id": run_id}, timeout=30)
     start = time.monotonic()
     os.kill(server.pid, signal.SIGTERM)
     assert server.process.wait(15) in (0, -signal.SIGTERM)

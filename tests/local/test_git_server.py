@@ -14,10 +14,10 @@ from email.message import Message
 from pathlib import Path
 from random import Random
 
-import httpx
 import pytest
 from pydantic import SecretStr
 
+from tests.support import web
 from tests.support.git_server import USERS, GitServer
 from tests.support.release import evidence, git, make_remote, runs
 from workflows.release.component import EMPTY, render_component
@@ -110,9 +110,9 @@ def commit(work: Path, message: str = "a change") -> None:
 
 
 def test_a_health_page_and_nothing_else_is_shown_without_login(server: GitServer) -> None:
-    assert httpx.get(f"{server.server.url}/healthz").text == "ok\n"
+    assert web.get(f"{server.server.url}/healthz").text == "ok\n"
     for path in ("rookery.git/info/refs?service=git-upload-pack", "rookery.git/HEAD", "rookery.git/config"):
-        assert httpx.get(f"{server.server.url}/{path}").status_code == 401
+        assert web.get(f"{server.server.url}/{path}").status_code == 401
     for path in (
         "",
         "lighttpd.conf",
@@ -120,13 +120,13 @@ def test_a_health_page_and_nothing_else_is_shown_without_login(server: GitServer
         "../htpasswd",
         "rookery.git%2f..%2f..%2fhtpasswd",
     ):
-        assert httpx.get(f"{server.server.url}/{path}").status_code in (400, 403, 404)
+        assert web.get(f"{server.server.url}/{path}").status_code in (400, 403, 404)
 
 
 def test_files_of_the_repository_are_not_given_out(server: GitServer) -> None:
     login = base64.b64encode(b"argocd:argocd-word").decode()
     for path in ("config", "HEAD", "objects/info/packs", "..%2f..%2fhtpasswd", "../../htpasswd"):
-        answer = httpx.get(f"{server.url()}/{path}", headers={"Authorization": f"Basic {login}"})
+        answer = web.get(f"{server.url()}/{path}", headers={"Authorization": f"Basic {login}"})
         assert answer.status_code in (400, 403, 404), path
 
 

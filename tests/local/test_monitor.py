@@ -21,6 +21,7 @@ from services.media.prepare import prepare
 from services.monitor import skew
 from services.monitor.writers import server_token
 from services.serve.log import BATCH
+from tests.support import web
 from tests.support.bundles import digit_label, digit_png, tiny_audio_bundle, tiny_image_bundle, tone_wav
 from tests.support.monitoring import minio, monitor
 from tests.support.servers import Server
@@ -49,14 +50,14 @@ def logged(folder: Path, **settings: str) -> dict[str, str]:
 
 
 def ask(server: Server, data: bytes, query: str = "") -> dict[str, Any]:
-    answer = httpx.post(server.url + "/predict" + query, content=data, trust_env=False, timeout=30)
+    answer = web.post(server.url + "/predict" + query, content=data, timeout=30)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
 
 def drift(server: Server, application: str = "digits") -> dict[str, Any]:
     asked, known = f"{server.url}/drift?application={application}", {"Authorization": f"Bearer {TOKEN}"}
-    answer = httpx.get(asked, headers=known, trust_env=False, timeout=30)
+    answer = web.get(asked, headers=known, timeout=30)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
@@ -69,7 +70,7 @@ def wait_for(what: str, found: Callable[[], bool], seconds: float = 90) -> None:
 
 
 def counter(server: Server, name: str) -> float:
-    text = httpx.get(server.url + "/metrics", trust_env=False, timeout=30).text
+    text = web.get(server.url + "/metrics", timeout=30).text
     return float(re.findall(rf"^{name} (\S+)$", text, re.MULTILINE)[0])
 
 
@@ -84,7 +85,7 @@ def test_predictions_arrive_with_their_features_and_their_source(
     found = drift(watcher, "birds")
     assert {name: item["predictions"] for name, item in found["sources"].items()} == {"marsh": 15, "wood": 15}
     assert found["state"] == "not enough evidence"
-    page = httpx.get(watcher.url + "/report?application=birds", trust_env=False, timeout=30)
+    page = web.get(watcher.url + "/report?application=birds", timeout=30)
     assert page.status_code == 200
     assert "script" not in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
@@ -103,20 +104,17 @@ def test_feedback_reaches_the_judge_and_forged_feedback_does_not(
         for number in range(40):
             answer = ask(server, digit_png(number))
             body = {"request_id": answer["request_id"], "labels": [digit_label(number)]}
-            assert (
-                httpx.post(server.url + "/feedback", json=body, trust_env=False, timeout=30).status_code
-                == 202
-            )
+            assert web.post(server.url + "/feedback", json=body, timeout=30).status_code == 202
             forged = {**body, "request_id": answer["request_id"][:-4] + "0000"}
             other = production if server is canary else canary
             for where, wrong in ((server, forged), (other, body)):
-                refused = httpx.post(where.url + "/feedback", json=wrong, trust_env=False, timeout=30)
+                refused = web.post(where.url + "/feedback", json=wrong, timeout=30)
                 assert refused.status_code == 409
                 assert "no prediction with this request id" in refused.json()["message"]
     watcher = started(monitor(tmp_path, spools=json.dumps([str(tmp_path / "spool"), str(tmp_path / "two")])))
 
     def verdict() -> dict[str, Any]:
-        return dict(httpx.get(watcher.url + "/judge?application=digits", trust_env=False, timeout=30).json())
+        return dict(web.get(watcher.url + "/judge?application=digits", timeout=30).json())
 
     wait_for("the arrival of both logs", lambda: verdict()["requests"] == {"canary": 40, "production": 40})
     found = verdict()
@@ -169,10 +167,10 @@ def test_over_http_into_minio_with_the_store_away_for_a_while(
     for number in range(20):
         ask(server, digit_png(number))
     wait_for("the arrival of 20 predictions", lambda: drift(watcher)["predictions"] == 20)
-    assert httpx.get(watcher.url + "/readyz", trust_env=False, timeout=60).status_code == 200
+    assert web.get(watcher.url + "/readyz", timeout=60).status_code == 200
 
     store.kill()
-    assert httpx.get(watcher.url + "/readyz", trust_env=False, timeout=60).status_code == 503
+    assert web.get(watcher.url + "/readyz", timeout=60).status_code == 503
     for number in range(30):
         ask(server, digit_png(number))
     time.sleep(2)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from services.common.notices import tell
+from tests.support import web
 from tests.support.notifying import notify
 from tests.support.receivers import Mailbox, Webhook, mail_server, wait_until, webhook
 from tests.support.servers import Server, free_port
@@ -64,7 +64,7 @@ def test_a_mail_server_and_a_webhook_away_for_a_while_and_a_killed_service(
         wait_until("the mail", lambda: len(box.mails) == 1)
 
         def sent() -> bool:
-            found = httpx.get(service.url + "/messages", trust_env=False, timeout=30).json()
+            found = web.get(service.url + "/messages", timeout=30).json()
             return [d["state"] for d in found[0]["deliveries"]] == ["sent"] * 3
 
         wait_until("all deliveries", sent)

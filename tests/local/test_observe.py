@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from services.common.mlflow_rest import MlflowClient
 from services.observe.dashboards.files import files
+from tests.support import web
 from tests.support.bundles import digit_png, tiny_image_bundle
 from tests.support.dashboards import expressions, filled, load
 from tests.support.monitoring import monitor
@@ -47,7 +47,7 @@ class World:
     hook: Webhook
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        answer = httpx.get(
+        answer = web.get(
             self.observing.prometheus.url + "/api/v1/query",
             params={"query": expression},
             trust_env=False,
@@ -147,7 +147,7 @@ def visit(staging: Server, production: Server, ended: threading.Event) -> None:
     """Inputs that are none, good ones one after another, and to production many at once, most of them refused."""
 
     def ask(server: Server, data: bytes) -> None:
-        httpx.post(server.url + "/predict", content=data, trust_env=False, timeout=30)
+        web.post(server.url + "/predict", content=data, timeout=30)
 
     with ThreadPoolExecutor(8) as pool:
         number = 0
@@ -166,7 +166,7 @@ def train(stack: ExitStack, folder: Path, mlflow: Server) -> str:
     stack.callback(server.stop)
     server.start()
     asked = {"model_name": "cnn", "data_source": "digits?items=200", "width": "4", "epochs": "1"}
-    answer = httpx.post(server.url + "/train", params=asked, timeout=60, trust_env=False)
+    answer = web.post(server.url + "/train", params=asked, timeout=60)
     assert answer.status_code == 202, answer.text
     return server.url.removeprefix("http://")
 

@@ -9,10 +9,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from services.common.errors import Conflict, InvalidInput, Unavailable
+from tests.support import web
 from tests.support.gitops import git
 from tests.support.platform import Platform, small_checkout
 from workflows.local import platform
@@ -58,9 +58,7 @@ def test_every_service_answers_on_the_loopback_only(up: Platform) -> None:
         ("evaluate", "/readyz"),
         ("monitor", "/readyz"),
     ):
-        assert (
-            httpx.get(f"http://127.0.0.1:{ports[name]}{path}", timeout=30, trust_env=False).status_code == 200
-        )
+        assert web.get(f"http://127.0.0.1:{ports[name]}{path}", timeout=30).status_code == 200
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:
             address, port = line.split()[1].rsplit(":", 1)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from services.common.mlflow_rest import MlflowClient
@@ -18,6 +17,7 @@ from services.labels.desk import FolderDesk
 from services.labels.standing import standing
 from services.labels.task import Answer
 from tests.local.test_evaluate_process import await_answer, evaluate_server
+from tests.support import web
 from tests.support.labelling import APPLICATION, LATER, NOON, Log, office, shifted_png, with_rules
 from tests.support.servers import Server, train_server
 
@@ -57,11 +57,11 @@ def judged(services: tuple[Server, Server], application: str, source: str) -> di
     """What the gate of evaluation says of a model that was trained on a source."""
     train, evaluate = services
     query = {**QUICK, "application": application, "data_source": source}
-    answer = httpx.post(f"{train.url}/train", params=query, timeout=30)
+    answer = web.post(f"{train.url}/train", params=query, timeout=30)
     assert answer.status_code == 202, answer.text
     run_id = str(answer.json()["run_id"])
     end = time.monotonic() + 150
-    while (state := httpx.get(f"{train.url}/runs/{run_id}", timeout=30).json())["status"] == "RUNNING":
+    while (state := web.get(f"{train.url}/runs/{run_id}", timeout=30).json())["status"] == "RUNNING":
         assert time.monotonic() < end, state
         time.sleep(0.2)
     assert state["status"] == "FINISHED", state

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-import httpx
 import pytest
 
 from services.bundle.reader import bundle_digest
 from services.common.digest import canonical_json
 from services.common.errors import NotFound
+from tests.support import web
 from tests.support.bundles import tiny_image_bundle
 from tests.support.release import write_bundle_files
 from tests.support.release_http import counting_proxy, registry_server
@@ -113,7 +113,7 @@ def test_the_model_runs_on_the_copied_base(registries: tuple[Server, Server], tm
     folder = whole.unpack(image, tmp_path / "run")
     assert (folder / "app/code").read_bytes() == b"whole"
     assert (folder / "bundle/model.onnx").is_file()
-    answer = httpx.get(f"http://{cluster}/v2/lab/rookery/serve/manifests/{reference.partition('@')[2]}",
+    answer = web.get(f"http://{cluster}/v2/lab/rookery/serve/manifests/{reference.partition('@')[2]}",
                        headers={"Accept": _DOCKER})  # fmt: skip
     assert answer.status_code == 200
 

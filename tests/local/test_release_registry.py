@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from services.bundle.reader import bundle_digest
 from services.common.digest import canonical_json, digest_bytes
 from services.common.errors import IntegrityError, NotFound, Unavailable
+from tests.support import web
 from tests.support.bundles import tiny_image_bundle
 from tests.support.release import digest, write_bundle_files
 from tests.support.release_http import registry_server
@@ -137,7 +137,7 @@ def test_an_altered_image_is_not_pushed(host: str, store: ImageStore, tmp_path: 
     store.blobs.path(layer).write_bytes(data[:-1] + b"x")
     with pytest.raises(IntegrityError):
         push(store, image, f"{host}/altered/digits")
-    assert httpx.get(f"http://{host}/v2/altered/digits/tags/list").status_code == 404
+    assert web.get(f"http://{host}/v2/altered/digits/tags/list").status_code == 404
 
 
 def test_bytes_altered_in_the_registry_are_refused(

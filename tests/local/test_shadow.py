@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support import web
 from tests.support.bundles import digit_png, tiny_audio_bundle, tiny_image_bundle, tone_wav
 from tests.support.monitoring import monitor
 from tests.support.servers import Server, free_port
@@ -43,7 +44,7 @@ def logged(folder: Path, environment: str, **settings: str) -> dict[str, str]:
 
 
 def figures(server: Server) -> str:
-    return httpx.get(server.url + "/metrics", trust_env=False, timeout=30).text
+    return web.get(server.url + "/metrics", timeout=30).text
 
 
 def counter(server: Server, name: str) -> float:
@@ -76,19 +77,19 @@ def test_the_canary_answers_what_production_is_asked(
         for number, data in enumerate(inputs):
             where = "/predict?source=marsh" if number % 3 == 0 else "/predict"
             client.post(where, content=data).raise_for_status()
-    httpx.post(canary.url + "/predict", content=inputs[0], trust_env=False, timeout=30).raise_for_status()
+    web.post(canary.url + "/predict", content=inputs[0], timeout=30).raise_for_status()
     wait_for("30 copies", lambda: counter(production, "shadow_sent_total") == 30)
     watcher = started(monitor(tmp_path, spools=json.dumps([str(tmp_path / "spool")])))
 
     def found(path: str) -> dict[str, Any]:
-        return dict(httpx.get(f"{watcher.url}{path}?application={kind}", trust_env=False, timeout=30).json())
+        return dict(web.get(f"{watcher.url}{path}?application={kind}", timeout=30).json())
 
     wait_for("the arrival of all pairs", lambda: found("/shadow")["pairs"] == 30)
     wait_for("the arrival of both logs", lambda: found("/judge")["requests"]["canary"] == 31)
     shadow = found("/shadow")
     assert (shadow["copies"], shadow["disagreements"]) == (30, 0)
     assert found("/judge")["copies"] == 30
-    page = httpx.get(f"{watcher.url}/shadow/report?application={kind}", trust_env=False, timeout=30)
+    page = web.get(f"{watcher.url}/shadow/report?application={kind}", timeout=30)
     assert page.status_code == 200
     assert "img-src data:" in page.headers["content-security-policy"]
 
@@ -136,7 +137,7 @@ def test_two_that_copy_to_each_other_do_not_go_round(
     first = started(serve(bundle, tmp_path, shadow_url=second.url, shadow_seconds="60"))
     second.environment["ROOKERY_SERVE_SHADOW_URL"] = first.url
     started(second)
-    httpx.post(first.url + "/predict", content=digit_png(1), trust_env=False, timeout=30).raise_for_status()
+    web.post(first.url + "/predict", content=digit_png(1), timeout=30).raise_for_status()
     wait_for("the copy", lambda: counter(first, "shadow_sent_total") == 1)
     time.sleep(1)
     assert counter(second, "shadow_sent_total") == counter(second, "shadow_dropped_total") == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support import web
 from tests.support.gitops import REPOSITORY, Remote
 from workflows.local.settings import PlatformSettings
 from workflows.simulation.servers import left_alone
@@ -24,7 +25,7 @@ PLAY = (
 
 def answers(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/readyz", timeout=30, trust_env=False).is_success
+        return web.get(f"{url}/readyz", timeout=30).is_success
     except httpx.HTTPError:
         return False
 
@@ -33,7 +34,7 @@ def test_it_serves_the_image_and_ends_with_the_simulation_even_by_sigkill(tmp_pa
     remote = Remote(tmp_path / "home")
     digest, bundle = remote.build(1)
     with left_alone(PlatformSettings(home=remote.home), digest, tmp_path / "first") as url:
-        found = httpx.get(f"{url}/version", trust_env=False, timeout=60).json()
+        found = web.get(f"{url}/version", timeout=60).json()
         assert (found["image_digest"], found["bundle_digest"]) == (digest, bundle)
     assert not answers(url)
     command = [sys.executable, "-c", PLAY, str(remote.home), digest, str(tmp_path / "second")]

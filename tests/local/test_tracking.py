@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from minio import Minio
 
 from services.common.mlflow_rest import MlflowClient
+from tests.support import web
 from tests.support.database import Database
 from tests.support.gitops import REPOSITORY
 from tests.support.monitoring import minio
@@ -97,13 +97,13 @@ def test_runs_are_in_the_database_and_artifacts_in_the_bucket_that_it_made(
 def test_other_host_names_are_refused_and_those_of_the_cluster_answered(server: Server) -> None:
     address = f"{server.url}/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"
     for host, status in (("mlflow.rookery.svc:8000", 200), ("192.168.1.11:8000", 200), ("evil.example", 403)):
-        assert httpx.get(address, headers={"Host": host}, timeout=30).status_code == status
+        assert web.get(address, headers={"Host": host}, timeout=30).status_code == status
 
 
 def test_it_goes_on_after_the_database_was_away(server: Server, database: Database) -> None:
     database.stop()
     with MlflowClient(server.url) as mlflow:
-        assert httpx.get(f"{server.url}/health", timeout=30).status_code == 200
+        assert web.get(f"{server.url}/health", timeout=30).status_code == 200
         database.start()
         assert mlflow.experiment_id("digits")
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from services.bundle.reader import read_bundle
+from tests.support import web
 from tests.support.servers import Server, mlflow_server, train_server
 
 SMALL = {"model_name": "cnn", "data_source": "digits?items=200", "width": "4", "novelty_epochs": "2"}
@@ -107,12 +107,12 @@ def test_cancel_ends_the_run_as_killed_and_its_process_too(
     waiting = _post(train, LONG)
     _wait(lambda: _run(train, run_id)["epoch"] >= 1)
     for each in (waiting, run_id):
-        assert httpx.post(f"{train.url}/runs/{each}/cancel", timeout=60).status_code == 202
+        assert web.post(f"{train.url}/runs/{each}/cancel", timeout=60).status_code == 202
         # The answer waits for the end of the process, but not for ever.
         _wait(lambda run=each: _run(train, run)["status"] == "KILLED")  # type: ignore[misc]
         assert _ended(mlflow, each)["info"]["status"] == "KILLED"
     _wait(lambda: _job_pids(tmp_path) == [])
-    assert httpx.post(f"{train.url}/runs/{run_id}/cancel", timeout=30).status_code == 202
+    assert web.post(f"{train.url}/runs/{run_id}/cancel", timeout=30).status_code == 202
 
 
 def test_the_bundle_in_mlflow_is_whole(train: Server, mlflow: Server, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_mlflow_away_during_the_training_costs_nothing(tmp_path: Path) -> None:
         run_id = _post(train, {**FULL, "epochs": "60"})
         _wait(lambda: _run(train, run_id)["epoch"] >= 1)
         mlflow.stop(0)
-        refused = httpx.post(train.url + "/train", params=SMALL, timeout=60)
+        refused = web.post(train.url + "/train", params=SMALL, timeout=60)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
         _wait(lambda: _run(train, run_id)["stage"] == "uploading" or _run(train, run_id)["epoch"] == 60)
         mlflow.start()
@@ -176,13 +176,13 @@ def test_mlflow_away_for_good_fails_the_run_and_is_told_when_it_is_back(tmp_path
 
 def _post(train: Server, query: dict[str, str], key: str | None = None) -> str:
     headers = {} if key is None else {"Idempotency-Key": key}
-    answer = httpx.post(train.url + "/train", params=query, headers=headers, timeout=30)
+    answer = web.post(train.url + "/train", params=query, headers=headers, timeout=30)
     assert answer.status_code == 202, answer.text
     return str(answer.json()["run_id"])
 
 
 def _run(train: Server, run_id: str) -> dict[str, Any]:
-    return dict(httpx.get(f"{train.url}/runs/{run_id}", timeout=30).json())
+    return dict(web.get(f"{train.url}/runs/{run_id}", timeout=30).json())
 
 
 def _wait_end(train: Server, run_id: str) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def _job_pids(folder: Path) -> list[int]:
 
 
 def _mlflow_run(mlflow: Server, run_id: str) -> dict[str, Any]:
-    answer = httpx.get(f"{mlflow.url}/api/2.0/mlflow/runs/get", params={"run_id": run_id}, timeout=30)
+    answer = web.get(f"{mlflow.url}/api/2.0/mlflow/runs/get", params={"run_id": run_id}, timeout=30)
     return dict(answer.json()["run"])
 
 
@@ -223,12 +223,12 @@ def _ended(mlflow: Server, run_id: str) -> dict[str, Any]:
 
 def _metric(mlflow: Server, run_id: str, name: str) -> list[dict[str, Any]]:
     query = {"run_id": run_id, "metric_key": name, "max_results": "5000"}
-    answer = httpx.get(f"{mlflow.url}/api/2.0/mlflow/metrics/get-history", params=query, timeout=30)
+    answer = web.get(f"{mlflow.url}/api/2.0/mlflow/metrics/get-history", params=query, timeout=30)
     return list(answer.json().get("metrics", []))
 
 
 def _artifact(mlflow: Server, run: dict[str, Any], path: str) -> bytes:
     root = run["info"]["artifact_uri"].removeprefix("mlflow-artifacts:/")
-    answer = httpx.get(f"{mlflow.url}/api/2.0/mlflow-artifacts/artifacts/{root}/{path}", timeout=30)
+    answer = web.get(f"{mlflow.url}/api/2.0/mlflow-artifacts/artifacts/{root}/{path}", timeout=30)
     assert answer.status_code == 200, path
     return answer.content

@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 import uvicorn
 
+from services.common.trust import trust_for
+
 
 @contextmanager
 def serving(app: Any) -> Iterator[httpx.Client]:
@@ -29,7 +31,7 @@ def serving(app: Any) -> Iterator[httpx.Client]:
         assert server.started, "the application did not start"
         url = "http://{}:{}".format(*listener.getsockname())
         try:
-            with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
+            with httpx.Client(base_url=url, timeout=30, trust_env=False, verify=trust_for(url)) as client:
                 yield client
         finally:
             server.should_exit = True

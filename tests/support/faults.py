@@ -8,7 +8,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 
-import httpx
+from tests.support import web
 
 
 class FaultyProxy:
@@ -47,7 +47,7 @@ class FaultyProxy:
                 if mode == "slow":
                     time.sleep(proxy.delay)
                 headers = {"content-type": self.headers.get("content-type", "application/json")}
-                answer = httpx.request(
+                answer = web.request(
                     self.command, upstream + self.path, content=body, headers=headers, timeout=30
                 )
                 if mode == "lost":

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from services.labels.launch import PROGRAM, credentials
+from tests.support import web
 from tests.support.database import Database
 from tests.support.servers import Server, free_port
 
@@ -103,7 +104,7 @@ class Person:
         self.name = f"{name}@localhost"
         self.password = f"a-password-of-{name}"
         self.client = httpx.Client(base_url=url, follow_redirects=True, trust_env=False, timeout=60)
-        invitation = httpx.get(
+        invitation = web.get(
             f"{url}/api/invite", headers={"Authorization": f"Token {token}"}, trust_env=False, timeout=60
         ).json()["invite_url"]
         self.client.get(invitation)

@@ -17,6 +17,8 @@ from typing import IO
 
 import httpx
 
+from tests.support import web
+
 # Below those that the kernel gives to whoever names none, any client of any process among them.
 _PORTS = range(20_000, 30_000)
 _taken: list[IO[str]] = []
@@ -100,7 +102,7 @@ class Server:
             if self.process.poll() is not None:
                 raise AssertionError(f"{self.command} ended with {self.process.returncode}:\n{self.tail()}")
             try:
-                if httpx.get(self.url + self.health, timeout=2, trust_env=False).status_code == 200:
+                if web.get(self.url + self.health, timeout=2).status_code == 200:
                     return
             except httpx.HTTPError:
                 pass

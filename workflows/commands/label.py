@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from services.common.errors import InvalidInput, NotFound, RookeryError, Unavailable
+from services.common.trust import trust_for
 from workflows.commands.console import hint, print_json, print_table, say
 from workflows.commands.options import DEFAULT_APPLICATION, Application, Json, settings, user
 
@@ -210,6 +211,7 @@ def _call(method: str, path: str, application: str, url: str, body: Any = None) 
             params=None if body else {"application": application},
             json=body,
             headers=headers,
+            verify=trust_for(address),
             timeout=httpx.Timeout(_SECONDS, connect=5),
             trust_env=False,
         )

@@ -11,6 +11,7 @@ import httpx
 import typer
 
 from services.common.errors import InvalidInput, NotFound, Refused, Unavailable
+from services.common.trust import trust_for
 from workflows.commands.console import hint, local_time, print_json, print_table, say
 from workflows.commands.options import Cluster, Context, Json, complete_application, settings, user
 from workflows.commands.templates import parse_parameters
@@ -219,7 +220,13 @@ def _asker(url: str, token: str) -> Any:
     def ask(method: str, path: str, **more: Any) -> Any:
         try:
             answer = httpx.request(
-                method, f"{url}{path}", headers=headers, timeout=_ASK_SECONDS, trust_env=False, **more
+                method,
+                f"{url}{path}",
+                headers=headers,
+                timeout=_ASK_SECONDS,
+                trust_env=False,
+                verify=trust_for(url),
+                **more,
             )
         except httpx.TransportError as error:
             raise Unavailable(

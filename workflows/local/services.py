@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from services.common.trust import trust_for
 from workflows.local.members import HOST, MEMBERS, NOTIFY, Member, Place, chosen_members
 from workflows.local.processes import Process, read_pid_file
 from workflows.local.settings import REPOSITORY, PlatformSettings
@@ -69,7 +70,8 @@ class Service:
             said = self.home / self.says / "ready"
             return process is not None and said.exists() and said.read_text() == str(process.pid)
         try:
-            answer = httpx.get(f"http://{HOST}:{self.port}{self.ready}", timeout=2.0, trust_env=False)
+            url = f"http://{HOST}:{self.port}{self.ready}"
+            answer = httpx.get(url, timeout=2.0, trust_env=False, verify=trust_for(url))
         except httpx.HTTPError:
             return False
         return answer.is_success

@@ -11,6 +11,7 @@ import httpx
 
 from services.common.digest import short
 from services.common.errors import RookeryError, Unavailable
+from services.common.trust import trust_for
 from workflows.local.desired import read_tip
 from workflows.local.members import HOST
 from workflows.local.processes import read_json
@@ -96,7 +97,9 @@ def environments_in(tree: Tree, application: str | None = None) -> list[tuple[Ap
 def is_healthy(url: str) -> bool:
     """Whether the server answers its health check."""
     try:
-        return httpx.get(f"{url}/healthz", timeout=_ASK_SECONDS, trust_env=False).is_success
+        return httpx.get(
+            f"{url}/healthz", timeout=_ASK_SECONDS, trust_env=False, verify=trust_for(url)
+        ).is_success
     except httpx.HTTPError:
         return False
 

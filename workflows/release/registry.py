@@ -19,6 +19,7 @@ import httpx
 
 from services.common.digest import digest_bytes, is_digest
 from services.common.errors import IntegrityError, NotFound, RookeryError, Unavailable
+from services.common.trust import authorities
 from workflows.release.base import BASE_DIGEST, INDEX, MANIFEST, Layer, ServingBase
 from workflows.release.image import ImageStore, has_remote_base
 from workflows.release.layer import DOCKER_GZIP, TAR_GZIP, HashingWriter
@@ -69,6 +70,7 @@ class Registry:
             base_url=f"{self.place.scheme}://{self.place.host}",
             timeout=self.settings.timeout_seconds,
             follow_redirects=True,
+            verify=authorities(),
         )
 
     def __enter__(self) -> Registry:

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from services.common.errors import Unavailable
+from services.common.trust import trust_for
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ def fetch_running(url: str, *, timeout_seconds: float = 5.0) -> RunningModel:
     address = url.rstrip("/") + "/version"
     try:
         try:
-            answer = httpx.get(address, timeout=timeout_seconds, trust_env=False)
+            answer = httpx.get(address, timeout=timeout_seconds, trust_env=False, verify=trust_for(url))
         except (httpx.ReadTimeout, httpx.RemoteProtocolError):
-            answer = httpx.get(address, timeout=timeout_seconds, trust_env=False)
+            answer = httpx.get(address, timeout=timeout_seconds, trust_env=False, verify=trust_for(url))
         answer.raise_for_status()
         content: dict[str, Any] = answer.json()
         digest = content["bundle_digest"]

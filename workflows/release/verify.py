@@ -17,6 +17,7 @@ from services.bundle.reader import Bundle
 from services.common.digest import short
 from services.common.errors import RookeryError
 from services.common.mlflow_rest import MlflowClient
+from services.common.trust import trust_for
 from workflows.release.evidence import released, timestamp
 from workflows.release.image import BUNDLE_DIGEST, MODEL_VERSION
 from workflows.release.running import RunningModel
@@ -71,7 +72,7 @@ def verify_golden(
     equal, difference, novelty = 0, 0.0, 0.0
     address = url.rstrip("/") + "/predict"
     until = time.monotonic() + _PREDECESSOR_SECONDS
-    with httpx.Client(timeout=timeout_seconds, trust_env=False) as http:
+    with httpx.Client(timeout=timeout_seconds, trust_env=False, verify=trust_for(url)) as http:
         for at, data in enumerate(bundle.golden.inputs):
             try:
                 answer, took = _ask(http, address, data, bundle.digest, until)

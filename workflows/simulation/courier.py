@@ -16,6 +16,7 @@ import httpx
 import orjson
 
 from services.common.errors import Unavailable
+from services.common.trust import trust_for
 from services.monitor.archive import Archive
 from services.monitor.moved import moved
 from services.monitor.objects import FolderObjects
@@ -34,7 +35,7 @@ class Courier:
         self._spool = spool
         self._archive = Archive(FolderObjects(store))
         self._days: dict[str, date] = {}
-        self._http = httpx.Client(base_url=url, timeout=30.0, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=30.0, trust_env=False, verify=trust_for(url))
 
     def carry(self, when: Callable[[int], int], until: tuple[str, int] | None = None) -> dict[str, int]:
         """Hand over what is closed; returns the predictions carried, by environment.

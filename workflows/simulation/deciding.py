@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from services.common.errors import Unavailable
+from services.common.trust import trust_for
 
 _PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.2
@@ -35,7 +36,7 @@ class Arbiter:
 
     def __init__(self, url: str, application: str) -> None:
         self._application = application
-        self._http = httpx.Client(base_url=url, timeout=10.0, trust_env=False)
+        self._http = httpx.Client(base_url=url, timeout=10.0, trust_env=False, verify=trust_for(url))
 
     def tell(self, kind: str, subject: str, detail: dict[str, Any]) -> None:
         """Send an event.

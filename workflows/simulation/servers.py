@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 
 from services.common.errors import Unavailable
+from services.common.trust import trust_for
 from workflows.local.members import HOST
 from workflows.local.ports import free_ports
 from workflows.local.processes import spawn_bound, stop
@@ -48,7 +49,7 @@ def ask(url: str, inputs: Sequence[Input]) -> Asked:
     right: list[bool] = []
     marks: list[int] = []
     group = None
-    with httpx.Client(base_url=url, timeout=30.0, trust_env=False) as http:
+    with httpx.Client(base_url=url, timeout=30.0, trust_env=False, verify=trust_for(url)) as http:
         for one in inputs:
             if one.group != group:
                 group = one.group
@@ -114,7 +115,7 @@ def _wait_ready(url: str) -> None:
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end:
         try:
-            if httpx.get(f"{url}/readyz", timeout=2.0, trust_env=False).is_success:
+            if httpx.get(f"{url}/readyz", timeout=2.0, trust_env=False, verify=trust_for(url)).is_success:
                 return
         except httpx.HTTPError:
             pass

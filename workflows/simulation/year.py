@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from services.common.errors import NotFound, Refused, RookeryError, Unavailable
+from services.common.trust import trust_for
 from workflows.commands.options import user
 from workflows.commands.templates import RENDERED
 from workflows.local import control, platform
@@ -186,7 +187,13 @@ class Year:
         """The monitor's own comparison of the month."""
         parameters = {"application": self._world.application, "environment": "production", **query(span)}
         try:
-            answer = httpx.get(f"{self._url}/drift", params=parameters, timeout=30.0, trust_env=False)
+            answer = httpx.get(
+                f"{self._url}/drift",
+                params=parameters,
+                timeout=30.0,
+                trust_env=False,
+                verify=trust_for(self._url),
+            )
             answer.raise_for_status()
         except httpx.HTTPError as error:
             raise Unavailable(f"the monitor does not say whether there is drift: {error}") from error

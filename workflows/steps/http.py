@@ -10,6 +10,7 @@ import httpx
 from pydantic import SecretStr
 
 from services.common.errors import Conflict, InvalidInput, NotFound, Refused, RookeryError, Unavailable
+from services.common.trust import trust_for
 
 _BY_STATUS: dict[int, type[RookeryError]] = {
     404: NotFound,
@@ -45,7 +46,9 @@ def call(
     pause = 0.2
     while True:
         try:
-            answer = httpx.request(method, url, params=params, headers=headers, timeout=30.0)
+            answer = httpx.request(
+                method, url, params=params, headers=headers, timeout=30.0, verify=trust_for(url)
+            )
         except httpx.TransportError as error:
             last = f"{type(error).__name__}: {error}"
         else:

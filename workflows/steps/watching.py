@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from services.common.errors import RookeryError, Unavailable
+from services.common.trust import trust_for
 from workflows.release.application import list_applications, load_application
 from workflows.steps.http import bearer, message_of
 from workflows.steps.outcome import say, workflow_step
@@ -91,7 +92,7 @@ def _arbiter(settings: StepSettings, path: str, **more: Any) -> dict[str, Any]:
 def _ask(method: str, url: str, **more: Any) -> dict[str, Any]:
     """One answer; no second try, since the next look is not far."""
     try:
-        answer = httpx.request(method, url, timeout=_SECONDS, **more)
+        answer = httpx.request(method, url, timeout=_SECONDS, verify=trust_for(url), **more)
     except (httpx.TransportError, httpx.InvalidURL) as error:
         raise Unavailable(f"{url} does not answer: {error}") from error
     if not answer.is_success:

@@ -19,6 +19,7 @@ from minio import Minio
 from pydantic import SecretStr
 
 from services.data.store import ObjectStoreSettings
+from tests.support import web
 from tests.support.servers import free_port
 
 TOOL = Path(__file__).parents[2] / "tools/minio.sh"
@@ -80,7 +81,7 @@ def _wait_until_ready(port: int, server: subprocess.Popen[bytes], log: Path) -> 
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"http://127.0.0.1:{port}/minio/health/ready", timeout=2).status_code == 200:
+            if web.get(f"http://127.0.0.1:{port}/minio/health/ready", timeout=2).status_code == 200:
                 return
         assert server.poll() is None, log.read_text()
         time.sleep(0.1)
