@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,14 @@ from tests.support.servers import Server, mlflow_server
 # A busy machine makes single examples slow; the time limit of the whole test stands.
 settings.register_profile("rookery", deadline=None)
 settings.load_profile("rookery")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first, else one worker ends with them while the others have nothing left to do."""
+    long = [Path(__file__).parent / folder for folder in ("tf", "e2e", "local")]
+    items.sort(
+        key=lambda item: next((at for at, one in enumerate(long) if one in item.path.parents), len(long))
+    )
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:

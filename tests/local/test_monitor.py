@@ -89,7 +89,9 @@ def test_predictions_arrive_with_their_features_and_their_source(
     assert page.status_code == 200
     assert "script" not in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert len(list((tmp_path / "store" / "inputs").rglob("*"))) == 31
+    inputs = tmp_path / "store" / "inputs"
+    wait_for("the arrival of 30 inputs", lambda: len(list(inputs.rglob("*"))) >= 31)
+    assert len(list(inputs.rglob("*"))) == 31
 
 
 def test_feedback_reaches_the_judge_and_forged_feedback_does_not(

@@ -7,7 +7,6 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -16,11 +15,11 @@ from tests.manifests.test_access import rules
 from tests.manifests.test_network import places, policies
 from tests.support.gateway_api import GROUP, lacks, problems
 from tests.support.manifests import (
-    KUBERNETES,
     ROOT,
     WITH_GATEWAY,
     Resource,
     build,
+    check_schema,
     one,
     pod_templates,
     sample_site,
@@ -90,7 +89,7 @@ def test_each_resource_fits_its_schema_and_lacks_no_default(gated: Built) -> Non
             assert problems(resource) == []
             assert lacks(resource) == []
         else:
-            kubernetes_validate.validate(resource, KUBERNETES, strict=True)
+            check_schema(resource)
     assert kinds == KINDS
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import kubernetes_validate
 import pytest
 import yaml
 
-from tests.support.manifests import KUBERNETES, ROOT, Files, Resource, build, copy, one
+from tests.support.manifests import ROOT, Files, Resource, build, check_schema, copy, one
 from tests.support.release import evidence
 from workflows.release.application import load_application, render_overlay
 from workflows.release.component import component_path
@@ -51,7 +50,7 @@ def test_every_environment_of_every_application_has_an_overlay() -> None:
 
 def test_each_resource_fits_its_schema(overlay: tuple[str, str], released: list[Resource]) -> None:
     for resource in (*build(APPS.joinpath(*overlay)), *released):
-        kubernetes_validate.validate(resource, KUBERNETES, strict=True)
+        check_schema(resource)
 
 
 def test_an_overlay_holds_facts_and_nothing_else(overlay: tuple[str, str]) -> None:
@@ -122,7 +121,7 @@ def test_the_autoscaler_owns_the_number_of_servers(tmp_path: Path) -> None:
     assert "replicas" not in one(resources, "Deployment")["spec"]
     scaler = one(resources, "HorizontalPodAutoscaler")
     assert scaler["spec"]["scaleTargetRef"]["name"] == "serve"
-    kubernetes_validate.validate(scaler, KUBERNETES, strict=True)
+    check_schema(scaler)
 
 
 def test_the_pod_is_restricted(released: list[Resource]) -> None:

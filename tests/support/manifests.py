@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate.utils
 import yaml
 
 from tests.support.release import digest, evidence
@@ -17,6 +18,14 @@ from workflows.release.release import write_release
 ROOT = Path(__file__).parents[2]
 KUBERNETES = "1.34"
 Resource = dict[str, Any]
+# The library reads and parses its schemas, some megabytes, for every resource.
+kubernetes_validate.utils.schema_contents = cache(kubernetes_validate.utils.schema_contents)
+
+
+def check_schema(resource: Resource) -> None:
+    """Fails when a resource does not fit the schema of its kind; unknown fields do not fit either."""
+    kubernetes_validate.utils.validate(resource, KUBERNETES, strict=True)
+
 
 GATEWAY_IMAGE = "traefik"
 """Of a site that has a gateway."""
