@@ -63,6 +63,25 @@ def test_every_pod_of_argo_cd_has_bounds(rendered: dict[str, list[dict[str, Any]
         assert container["resources"].keys() == {"requests", "limits"}
 
 
+def test_whoever_asks_its_health_rarely_is_asked_every_second_until_it_answers(
+    rendered: dict[str, list[dict[str, Any]]],
+) -> None:
+    """Argo CD's server says of itself that it is ready every 30 seconds, Argo's every 20 after the first 10."""
+    ports = {}
+    for document in [*rendered["argo_cd-resources.yaml"], *rendered["argo_workflows-server.yaml"]]:
+        (container,) = document["spec"]["template"]["spec"]["containers"]
+        if probe := container.get("startupProbe"):
+            assert probe["periodSeconds"] == 1
+            assert container["readinessProbe"] == {"initialDelaySeconds": 1}
+            ports[container["name"]] = probe["httpGet"]["port"]
+    assert ports == {
+        "argocd-application-controller": 8082,
+        "argocd-repo-server": 8084,
+        "argocd-server": 8080,
+        "argo-server": 2746,
+    }
+
+
 def test_services_of_the_platform_submit_templates_and_the_arbiter_one(
     rendered: dict[str, list[dict[str, Any]]],
 ) -> None:
