@@ -16,7 +16,6 @@ from pydantic_settings import SettingsConfigDict
 
 from services.common.errors import RookeryError
 from services.common.settings import Settings
-from services.common.trust import trust_for
 
 Kind = Literal["gate", "promotion", "rollback", "drift", "failure", "decision", "labels"]
 # The whole call, with name lookup and a server that answers byte by byte.
@@ -77,6 +76,8 @@ def key_of(message: dict[str, Any]) -> str:
 def _post(settings: NoticeSettings, message: dict[str, Any], arrived: threading.Event) -> None:
     import httpx
 
+    from services.common.trust import trust_for
+
     headers = {"Idempotency-Key": key_of(message)}
     if token := settings.token.get_secret_value():
         headers["Authorization"] = f"Bearer {token}"
@@ -85,7 +86,7 @@ def _post(settings: NoticeSettings, message: dict[str, Any], arrived: threading.
         answer = httpx.post(
             url, json=message, headers=headers, timeout=MOST_SECONDS, trust_env=False, verify=trust_for(url)
         )
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+    except (RookeryError, httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         _log.info("%s: %s", type(error).__name__, error)
         return
     if answer.is_success:

@@ -6,10 +6,13 @@ also when the address is plain http: 19 ms of a processor each time, far more th
 
 from __future__ import annotations
 
+import os
 import ssl
 from functools import cache
 
 import httpx
+
+from services.common.errors import InvalidInput
 
 
 def trust_for(url: str) -> ssl.SSLContext:
@@ -22,8 +25,19 @@ def trust_for(url: str) -> ssl.SSLContext:
 
 @cache
 def authorities() -> ssl.SSLContext:
-    """Those of httpx, or of SSL_CERT_FILE and SSL_CERT_DIR; read once by a process."""
-    return httpx.create_ssl_context()
+    """Those of httpx, or of SSL_CERT_FILE and SSL_CERT_DIR; read once by a process.
+
+    Raises:
+        InvalidInput: the file that is named cannot be read or holds no certificates.
+    """
+    try:
+        return httpx.create_ssl_context()
+    except OSError as error:
+        raise InvalidInput(
+            f"the certificates of the authorities cannot be read: {error}",
+            value=os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR"),
+            allowed="a file in PEM in SSL_CERT_FILE, or a folder in SSL_CERT_DIR",
+        ) from error
 
 
 @cache

@@ -19,6 +19,7 @@ from typing import Protocol
 import httpx
 
 from services.common.errors import Refused, Unavailable
+from services.common.trust import trust_for
 from services.notify.message import KINDS
 from services.notify.outbox import Waiting
 from services.notify.settings import NotifySettings
@@ -88,6 +89,7 @@ class WebhookChannel:
         self._url = settings.webhook_url
         self._secret = settings.webhook_secret.get_secret_value()
         self._seconds = settings.send_seconds
+        self._trust = trust_for(self._url)
 
     def send(self, waiting: Waiting, words: Words) -> None:
         body = json.dumps(
@@ -107,7 +109,12 @@ class WebhookChannel:
         try:
             # Streamed: what the receiver has to say beyond its status is not read.
             with httpx.stream(
-                "POST", self._url, content=body, headers=headers, timeout=self._seconds
+                "POST",
+                self._url,
+                content=body,
+                headers=headers,
+                timeout=self._seconds,
+                verify=self._trust,
             ) as answer:
                 status = answer.status_code
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:

@@ -187,12 +187,12 @@ class Cluster:
         _git(self.folder, "clone", "-q", self.git_url(), str(folder))
         yield folder
 
-    def commit(self, message: str, change: Callable[[Path], None]) -> str:
-        """Change the site's repository by one pushed commit of a person; the tip as it is if that changes nothing."""
+    def commit(self, message: str, change: Callable[[Path], None], *, may_be_nothing: bool = False) -> str:
+        """Change the site's repository by one pushed commit of a person; the tip if there may be nothing to change."""
         with self.clone() as folder:
             change(folder)
             _git(folder, "add", "-A")
-            if _git(folder, "status", "--porcelain"):
+            if not may_be_nothing or _git(folder, "status", "--porcelain"):
                 _git(folder, "commit", "-q", "-m", message)
                 _git(folder, "push", "-q", "origin", "HEAD:main")
             return _git(folder, "rev-parse", "HEAD")
@@ -210,8 +210,8 @@ class Cluster:
             path = folder / SCHEDULES
             path.write_text(path.read_text().replace(_PAUSE, ""))
 
-        self.synced("schedules", self.commit("schedules: paused", pause))
         try:
+            self.synced("schedules", self.commit("schedules: paused", pause, may_be_nothing=True))
             yield
         finally:
             self.commit("schedules: as before", resume)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import httpx
 
 from services.common.errors import Conflict, InvalidInput, NotFound, RookeryError, Unavailable
+from services.common.trust import trust_for
 from workflows.cluster.kubeconfig import Access
 
 Object = dict[str, Any]
@@ -44,7 +45,7 @@ class Kubernetes:
             base_url=access.server,
             headers=access.headers,
             auth=_Token(access.token) if access.token is not None else None,
-            verify=access.tls if access.tls is not None else True,
+            verify=access.tls if access.tls is not None else trust_for(access.server),
             timeout=_SECONDS,
             trust_env=False,
         )

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 
 from services.common.errors import InvalidInput, NotFound, RookeryError, Unavailable
-from services.common.trust import trust_for
 from workflows.commands.console import hint, print_json, print_table, say
 from workflows.commands.options import DEFAULT_APPLICATION, Application, Json, settings, user
 
@@ -199,6 +198,8 @@ def folder_name(label: str) -> str:
 
 def _call(method: str, path: str, application: str, url: str, body: Any = None) -> dict[str, Any]:
     import httpx
+
+    from services.common.trust import trust_for
 
     address = url or _address()
     headers = (

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from services.common.errors import Unavailable
+from services.common.trust import trust_for
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 DEPLOYMENT = "serve"
@@ -112,7 +113,9 @@ class Cluster:
             base_url=api.rstrip("/"),
             timeout=_SECONDS,
             trust_env=False,
-            verify=ssl.create_default_context(cafile=str(authority)) if authority.is_file() else True,
+            verify=ssl.create_default_context(cafile=str(authority))
+            if authority.is_file()
+            else trust_for(api),
         )
 
     def rollout(self, application: str, environment: str, image_digest: str) -> Rollout:

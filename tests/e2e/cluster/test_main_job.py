@@ -37,7 +37,7 @@ def times() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def refused(cluster: Cluster) -> Iterator[Ended]:
-    """A training with wrong labels, by the command line: begun at once, as it takes long; others may run beside it."""
+    """A training with wrong labels, by the command line: it takes long, so that what is not timed runs beside it."""
     command = ("submit", "train-model", "-p", f"train-ip={HOST}", "-p", "epochs=1", "-p", "label-noise=0.9")
     with ThreadPoolExecutor(1) as pool:
         yield pool.submit(cluster, *command, "--wait")
@@ -74,7 +74,6 @@ def delivery(run: Run) -> float:
     return ended["deliver"] - ended["commit"]
 
 
-@pytest.mark.usefixtures("refused")
 def test_a_model_goes_from_data_to_a_verified_staging(cluster: Cluster, mlflow: MlflowClient) -> None:
     begun = time.monotonic()
     done = cluster(
@@ -145,13 +144,6 @@ def test_a_version_adds_one_layer_of_its_bundle_to_the_registry(
     assert moved <= 1.05 * bundle
 
 
-def test_a_model_that_the_gate_refuses_changes_nothing(cluster: Cluster, refused: Ended) -> None:
-    done = refused.result()
-    assert done.returncode == 3, done.stdout + done.stderr
-    assert "the gate refused" in done.stderr
-    assert cluster.releases(by=done.stdout.split()[0]) == 0
-
-
 def test_it_is_promoted_to_canary_by_one_commit(cluster: Cluster) -> None:
     version = cluster.environment("staging")["version"]
     before = cluster.releases()
@@ -163,6 +155,7 @@ def test_it_is_promoted_to_canary_by_one_commit(cluster: Cluster) -> None:
     assert serves("canary")["model_version"] == version
 
 
+@pytest.mark.usefixtures("refused")
 def test_a_promotion_that_needs_approval_waits_for_it(cluster: Cluster) -> None:
     version = cluster.environment("canary")["version"]
     before = cluster.releases()
@@ -179,6 +172,13 @@ def test_a_promotion_that_needs_approval_waits_for_it(cluster: Cluster) -> None:
     assert done.returncode == 0, done.stderr
     cluster.succeeded(name)
     assert serves("production")["model_version"] == version
+
+
+def test_a_model_that_the_gate_refuses_changes_nothing(cluster: Cluster, refused: Ended) -> None:
+    done = refused.result()
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "the gate refused" in done.stderr
+    assert cluster.releases(by=done.stdout.split()[0]) == 0
 
 
 def test_no_request_fails_while_production_is_replaced_under_load(cluster: Cluster) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import os
 import ssl
 import subprocess
@@ -85,3 +86,25 @@ def test_the_authorities_are_read_once_and_only_for_https() -> None:
     assert trust_for("HTTPS://registry.example/v2/") is trust_for("https://another") is authorities()
     assert trust_for("http://127.0.0.1:8000") is trust_for("httpsx://a")
     assert not trust_for("http://127.0.0.1:8000").get_ca_certs()
+
+
+def test_certificates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    for named, problem in ((tmp_path / "none.pem", "No such file"), (REPOSITORY / "README.md", "PEM")):
+        told = ask("https://localhost:1/", SSL_CERT_FILE=str(named)).stderr.splitlines()[-1]
+        assert "InvalidInput" in told
+        assert problem in told
+        assert str(named) in told
+
+
+def test_whoever_asks_over_http_says_whom_it_believes() -> None:
+    calls = {"get", "post", "put", "patch", "delete", "head", "request", "stream", "Client", "AsyncClient"}
+    asked, silent = 0, []
+    for path in [*(REPOSITORY / "services").rglob("*.py"), *(REPOSITORY / "workflows").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Call(func=ast.Attribute(value=ast.Name("httpx"), attr=name)) if name in calls:
+                    asked += 1
+                    if "verify" not in {keyword.arg for keyword in node.keywords}:
+                        silent.append(f"{path.relative_to(REPOSITORY)}:{node.lineno}")
+    assert not silent
+    assert asked > 20
