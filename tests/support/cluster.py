@@ -32,12 +32,21 @@ TRAIN = f"http://{HOST}:9090"
 PORTS = {"staging": 18081, "canary": 18080, "production": 10080}
 WORKFLOWS = "rookery-workflows"
 ARGO = "/apis/argoproj.io/v1alpha1/namespaces"
-SCHEDULES = "k8s/pipeline/schedules/kustomization.yaml"
-_PAUSE = """patches:
+_BY_ITSELF = {
+    "k8s/pipeline/schedules/kustomization.yaml": (
+        "resources:\n",
+        """patches:
   - target:
       kind: CronWorkflow
     patch: '[{"op": "replace", "path": "/spec/suspend", "value": true}]'
-"""
+resources:
+""",
+    ),
+    "k8s/platform/monitor/deployment.yaml": (
+        "- name: ROOKERY_MONITOR_ARBITER_URL\n              value: http://arbiter.rookery.svc:9096\n",
+        '- name: ROOKERY_MONITOR_ARBITER_URL\n              value: ""\n',
+    ),
+}
 T = TypeVar("T")
 
 
@@ -198,23 +207,31 @@ class Cluster:
             return _git(folder, "rev-parse", "HEAD")
 
     @contextmanager
-    def paused_schedules(self) -> Iterator[None]:
-        """Nothing looks by itself at the applications; otherwise what tests serve may count as drift and be trained."""
+    def nothing_by_itself(self) -> Iterator[None]:
+        """No training that nobody asked for: no schedule looks at the applications, and no drift is told.
+
+        What tests serve is drift indeed; a training for it would release a model in the middle of another test.
+        """
 
         def pause(folder: Path) -> None:
-            path = folder / SCHEDULES
-            if _PAUSE not in (text := path.read_text()):
-                path.write_text(text + _PAUSE)
+            for name, (usual, paused) in _BY_ITSELF.items():
+                path = folder / name
+                text = path.read_text()
+                assert paused in text or usual in text, f"{name} is written otherwise"
+                path.write_text(text if paused in text else text.replace(usual, paused))
 
         def resume(folder: Path) -> None:
-            path = folder / SCHEDULES
-            path.write_text(path.read_text().replace(_PAUSE, ""))
+            for name, (usual, paused) in _BY_ITSELF.items():
+                path = folder / name
+                path.write_text(path.read_text().replace(paused, usual))
 
         try:
-            self.synced("schedules", self.commit("schedules: paused", pause, may_be_nothing=True))
+            commit = self.commit("the platform does nothing by itself", pause, may_be_nothing=True)
+            for name in _BY_ITSELF:
+                self.synced(Path(name).parent.name, commit)
             yield
         finally:
-            self.commit("schedules: as before", resume)
+            self.commit("the platform does as before", resume)
 
     def tip(self) -> str:
         """The newest commit."""

@@ -68,7 +68,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         )
     made = Cluster(path, tmp_path_factory.mktemp("cluster"))
     made.api.get("/version")
-    with made.paused_schedules():
+    with made.nothing_by_itself():
         yield made
     made.api.close()
 
