@@ -92,9 +92,7 @@ SOUNDS: dict[str, tuple[Callable[[], bytes], str]] = {
 @pytest.mark.parametrize("name", SOUNDS)
 def test_hostile_sounds_get_a_sentence(tones: Server, name: str) -> None:
     make, words = SOUNDS[name]
-    answer = web.post(
-        tones.url + "/predict", files={"file": ("song.wav", make())}, timeout=60, trust_env=False
-    )
+    answer = web.post(tones.url + "/predict", files={"file": ("song.wav", make())}, timeout=60)
     assert 400 <= answer.status_code < 500, answer.text
     assert words in answer.json()["message"]
     served(tones, tone_wav(400.0, 1.0))

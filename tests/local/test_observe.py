@@ -50,7 +50,6 @@ class World:
         answer = web.get(
             self.observing.prometheus.url + "/api/v1/query",
             params={"query": expression},
-            trust_env=False,
             timeout=30,
         )
         assert answer.status_code == 200, (expression, answer.text)

@@ -231,7 +231,7 @@ class Cluster:
                 self.synced(Path(name).parent.name, commit)
             yield
         finally:
-            self.commit("the platform does as before", resume)
+            self.commit("the platform does as before", resume, may_be_nothing=True)
 
     def tip(self) -> str:
         """The newest commit."""

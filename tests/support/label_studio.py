@@ -105,7 +105,7 @@ class Person:
         self.password = f"a-password-of-{name}"
         self.client = httpx.Client(base_url=url, follow_redirects=True, trust_env=False, timeout=60)
         invitation = web.get(
-            f"{url}/api/invite", headers={"Authorization": f"Token {token}"}, trust_env=False, timeout=60
+            f"{url}/api/invite", headers={"Authorization": f"Token {token}"}, timeout=60
         ).json()["invite_url"]
         self.client.get(invitation)
         form = {

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,6 @@ from workflows.local.runs import Run
 
 pytestmark = pytest.mark.usefixtures("train_service")
 TIMES: dict[str, float] = {}
-Ended = Future[subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -33,14 +30,6 @@ def times() -> Iterator[None]:
     print("\n".join(f"{what:<60} {seconds:7.1f} s" for what, seconds in TIMES.items()))
     if folder := os.environ.get("E2E_RESULTS"):
         Path(folder, "main-job.json").write_text(json.dumps(TIMES, indent=2) + "\n")
-
-
-@pytest.fixture(scope="module")
-def refused(cluster: Cluster) -> Iterator[Ended]:
-    """A training with wrong labels, by the command line: it takes long, so that what is not timed runs beside it."""
-    command = ("submit", "train-model", "-p", f"train-ip={HOST}", "-p", "epochs=1", "-p", "label-noise=0.9")
-    with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(cluster, *command, "--wait")
 
 
 def version_of(run: Run) -> str:
@@ -144,6 +133,16 @@ def test_a_version_adds_one_layer_of_its_bundle_to_the_registry(
     assert moved <= 1.05 * bundle
 
 
+def test_a_model_that_the_gate_refuses_changes_nothing(cluster: Cluster) -> None:
+    before = cluster.releases()
+    done = cluster(
+        "submit", "train-model", "-p", f"train-ip={HOST}", "-p", "epochs=1", "-p", "label-noise=0.9", "--wait"
+    )
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert "the gate refused" in done.stderr
+    assert cluster.releases() == before
+
+
 def test_it_is_promoted_to_canary_by_one_commit(cluster: Cluster) -> None:
     version = cluster.environment("staging")["version"]
     before = cluster.releases()
@@ -155,7 +154,6 @@ def test_it_is_promoted_to_canary_by_one_commit(cluster: Cluster) -> None:
     assert serves("canary")["model_version"] == version
 
 
-@pytest.mark.usefixtures("refused")
 def test_a_promotion_that_needs_approval_waits_for_it(cluster: Cluster) -> None:
     version = cluster.environment("canary")["version"]
     before = cluster.releases()
@@ -172,13 +170,6 @@ def test_a_promotion_that_needs_approval_waits_for_it(cluster: Cluster) -> None:
     assert done.returncode == 0, done.stderr
     cluster.succeeded(name)
     assert serves("production")["model_version"] == version
-
-
-def test_a_model_that_the_gate_refuses_changes_nothing(cluster: Cluster, refused: Ended) -> None:
-    done = refused.result()
-    assert done.returncode == 3, done.stdout + done.stderr
-    assert "the gate refused" in done.stderr
-    assert cluster.releases(by=done.stdout.split()[0]) == 0
 
 
 def test_no_request_fails_while_production_is_replaced_under_load(cluster: Cluster) -> None:
